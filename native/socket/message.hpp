@@ -1,0 +1,27 @@
+// Messages that carry descriptors (SCM_RIGHTS).
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "base/types.hpp"
+#include "base/unique_fd.hpp"
+
+namespace thaw {
+
+/** Sends all of `bytes`, the descriptors with the first of them; the caller keeps its own. */
+void send_message(int socket, ByteView bytes, const std::vector<int>& descriptors, int flags);
+
+struct Message {
+  Bytes bytes;
+  std::vector<UniqueFd> descriptors;
+  Bytes sender;  // struct sockaddr; empty where the message has none
+};
+
+/**
+ * One message, or what a stream has. Blocks unless `flags` has MSG_DONTWAIT; then empty at EAGAIN. Throws EMSGSIZE where bytes or descriptors did not fit:
+ * what was cut off is lost.
+ */
+std::optional<Message> receive_message(int socket, ByteCount max_bytes, uint32_t max_descriptors, int flags);
+
+}  // namespace thaw
