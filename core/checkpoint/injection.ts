@@ -1,0 +1,200 @@
+/**
+ * Making a seized task perform calls that are not its own, in a way that heals itself.
+ *
+ * A chain of signal frames is laid where nothing lives (never-touched pages of a stack). The task is pointed at its own libc's
+ * `syscall; ret` with the stack pointer at the first frame's return address, the signal-return stub. While the tracer lives, it catches the task at
+ * the exit of the call and gives it the next one. If the tracer dies at any instruction, the task returns through the chain:
+ *
+ *   call → stub → frame: close the control file → stub → frame: close the page file → … → frame: its own registers
+ *
+ * No byte of text is changed, and nothing below a stack pointer is touched.
+ */
+import { native } from '../../native/index.js'
+import { CheckpointError } from '../errors.js'
+import { extendedFrame, extendedFrameBytes, ucontext, UCONTEXT_BYTES } from '../program/frame.js'
+import { get, restartable, withRegisters } from '../program/registers.js'
+import type { Gadgets } from './gadgets.js'
+import { stopped } from './seize.js'
+
+export const ALL_SIGNALS = 0xffff_ffff_ffff_ffffn
+const FRAME_BYTES = 1024n
+const RETURN_ADDRESS_BYTES = 8n
+const DIRECTION_FLAG = 0x400n
+
+/** Where nothing lives in the target, and the file to write there. */
+export interface Scratch {
+  readonly memFd: number
+  readonly start: bigint
+  readonly lengthBytes: number
+}
+
+/** A call that the chain makes on the way home: number and arguments. */
+export type HomeCall = readonly [number: number, ...args: bigint[]]
+
+export interface ThreadState {
+  readonly tid: number
+  /** As it was frozen; what it is given back. */
+  readonly registers: BigUint64Array
+  readonly extendedState: Uint8Array
+  readonly signalMask: bigint
+}
+
+export function readThread(tid: number): ThreadState {
+  return {
+    tid,
+    registers: native.getRegisters(tid),
+    extendedState: native.getExtendedState(tid),
+    signalMask: native.getSignalMask(tid),
+  }
+}
+
+/**
+ * Below the chain, where its stack pointer leads: a signal that comes when the tracer has just died is handled there. Never touched
+ * otherwise.
+ */
+const SIGNAL_ROOM_BYTES = 16384
+const MOST_FRAMES = 6
+
+/** Bytes of scratch that an injection with this state needs: room, frames, extended state, buffer. */
+export function scratchBytes(state: ThreadState): number {
+  return SIGNAL_ROOM_BYTES + extendedFrameBytes(state.extendedState) + Number(FRAME_BYTES) * MOST_FRAMES + 4096
+}
+
+/** Leaves nothing of an injection. */
+export function wipe({ memFd, start, lengthBytes }: Scratch): void {
+  native.writeAt(memFd, start + BigInt(SIGNAL_ROOM_BYTES), new Uint8Array(lengthBytes - SIGNAL_ROOM_BYTES))
+}
+
+/** One task under injection. Begin with `begin`, end with `end`; in between `call` and `run`. */
+export class Injection {
+  readonly #state: ThreadState
+  readonly #gadgets: Gadgets
+  readonly #scratch: Scratch
+
+  constructor(state: ThreadState, gadgets: Gadgets, scratch: Scratch) {
+    this.#state = state
+    this.#gadgets = gadgets
+    this.#scratch = scratch
+  }
+
+  /** Scratch memory for arguments and results of calls, behind the frames. */
+  get buffer(): bigint {
+    return this.#scratch.start + BigInt(this.#scratch.lengthBytes) - 4096n
+  }
+
+  /** Address of the first frame's ucontext once `begin` has laid the chain: for code that must know its way home beforehand. */
+  get home(): bigint {
+    return this.#scratch.start + BigInt(SIGNAL_ROOM_BYTES) + RETURN_ADDRESS_BYTES
+  }
+
+  /** Lays the chain and blocks all signals. `homeCalls` are made by the chain, in order. */
+  begin(homeCalls: readonly HomeCall[] = []): void {
+    const first = this.home - RETURN_ADDRESS_BYTES
+    const frames = homeCalls.length + 1
+    const at = (i: number): bigint => first + BigInt(i) * FRAME_BYTES
+    const extended = at(MOST_FRAMES)
+    native.writeAt(this.#scratch.memFd, extended, extendedFrame(this.#state.extendedState))
+    for (let i = 0; i < frames; i++) {
+      const call = homeCalls[i]
+      const registers = call === undefined ? restartable(this.#state.registers, false) : this.#callRegisters(call, at(i + 1))
+      const frame =
+        call === undefined
+          ? ucontext({ registers, signalMask: this.#state.signalMask }, extended)
+          : ucontext({ registers, signalMask: ALL_SIGNALS }, 0n)
+      this.#writeFrame(at(i), this.#keepSignalStack(frame))
+    }
+    // In this order: the way home sets the mask, too. A task left with its own registers and all signals blocked would keep them so.
+    this.#pointHome()
+    native.setSignalMask(this.#state.tid, ALL_SIGNALS)
+  }
+
+  /** Whatever happens to the tracer, the task goes home from here. */
+  #pointHome(): void {
+    native.setRegisters(this.#state.tid, this.#callRegisters([syscallNumber('getpid')], this.home - RETURN_ADDRESS_BYTES))
+  }
+
+  /**
+   * rt_sigreturn sets the alternate stack from the frame. What the thread has is not known from outside; a stack of an invalid
+   * flag makes the kernel refuse that part (EINVAL, which it ignores) and leave the setting as it is.
+   */
+  #keepSignalStack(frame: Uint8Array): Uint8Array {
+    new DataView(frame.buffer).setUint32(24, 0x7f, true)
+    return frame
+  }
+
+  #writeFrame(at: bigint, frame: Uint8Array): void {
+    const bytes = new Uint8Array(8 + UCONTEXT_BYTES + 128)
+    new DataView(bytes.buffer).setBigUint64(0, this.#gadgets.sigreturn, true)
+    bytes.set(frame, 8)
+    native.writeAt(this.#scratch.memFd, at, bytes)
+  }
+
+  #callRegisters([number, ...args]: HomeCall, returnTo: bigint): BigUint64Array {
+    const [rdi = 0n, rsi = 0n, rdx = 0n, r10 = 0n, r8 = 0n, r9 = 0n] = args
+    return withRegisters(this.#state.registers, {
+      rax: number,
+      rdi,
+      rsi,
+      rdx,
+      r10,
+      r8,
+      r9,
+      rip: this.#gadgets.syscall,
+      rsp: returnTo,
+      origRax: -1n,
+    })
+  }
+
+  /** Performs one system call in the task; returns its result, -errno included. */
+  call(name: string, ...args: bigint[]): bigint {
+    return BigInt.asIntN(
+      64,
+      native.callRemote(this.#state.tid, this.#callRegisters([syscallNumber(name), ...args], this.home - RETURN_ADDRESS_BYTES)),
+    )
+  }
+
+  /** Like `call`, but an error of the kernel is thrown. */
+  must(name: string, ...args: bigint[]): bigint {
+    const result = this.call(name, ...args)
+    if (result < 0n && result >= -4095n) {
+      const errno = Number(-result)
+      const code = native.errnoNames[errno] ?? String(errno)
+      throw new CheckpointError('THAW_INJECTION', `Cannot checkpoint: thread ${this.#state.tid} cannot perform ${name} (${code}).`, {
+        pid: this.#state.tid,
+        syscall: name,
+        errno,
+      })
+    }
+    return result
+  }
+
+  /** Runs code in the task until it makes the marker call. @param entry where; rdi and rsi are its arguments */
+  run(entry: bigint, rdi: bigint, rsi: bigint, rsp: bigint, marker: number): void {
+    // The direction flag may be set where the task was frozen; code expects it clear.
+    const eflags = get(this.#state.registers, 'eflags') & ~DIRECTION_FLAG
+    const registers = withRegisters(this.#state.registers, { rip: entry, rdi, rsi, rsp, eflags, origRax: -1n })
+    native.setRegisters(this.#state.tid, registers)
+    native.runUntilSyscall(this.#state.tid, marker)
+  }
+
+  /**
+   * Gives the task back what it had. It must stand in the same kind of stop as it was frozen in: only there does the kernel itself restart
+   * the call it was interrupted in, with a signal that came meanwhile taken into account.
+   */
+  end(): void {
+    const { tid, registers, signalMask } = this.#state
+    this.#pointHome()
+    native.interrupt(tid)
+    native.resume(tid)
+    if (!stopped(tid)) throw new CheckpointError('THAW_PROCESS_DIED', `Thread ${tid} was killed during the checkpoint.`, { pid: tid })
+    native.setSignalMask(tid, signalMask)
+    native.setRegisters(tid, registers)
+    if (get(native.getRegisters(tid), 'rip') !== get(registers, 'rip')) throw new Error('registers did not take')
+  }
+}
+
+export function syscallNumber(name: string): number {
+  const number = native.syscalls[name]
+  if (number === undefined) throw new Error(`no system call is named ${name}`)
+  return number
+}

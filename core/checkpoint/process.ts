@@ -1,0 +1,250 @@
+/** One frozen process: what is read from outside, from each of its threads, and by the parasite. */
+import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs'
+import { native } from '../../native/index.js'
+import { CheckpointError, UnsupportedError } from '../errors.js'
+import type { FileIdentity, Layout, Mapping, MemoryModel, ProcessModel, ThreadModel } from '../image/model.js'
+import { field, innermost, readStat, readStatus } from '../proc/status.js'
+import type { MappingLine } from '../proc/maps.js'
+import { get, restartable } from '../program/registers.js'
+import { collectCredentials } from '../resources/credentials.js'
+import type { SeenProcess, SeenTree } from '../resources/description.js'
+import { descriptorModels } from '../resources/descriptors.js'
+import type { SeenDescriptors } from '../resources/descriptors.js'
+import { keepDeleted } from '../resources/deleted-mapping.js'
+import { identityOf, statusIfThere } from '../resources/file-identity.js'
+import { collectFileSystem } from '../resources/file-system.js'
+import { collectLimits } from '../resources/limits.js'
+import { collectMappings } from '../resources/mappings.js'
+import { refuseMemoryPolicies } from '../resources/memory-policy.js'
+import { collectProcessSignals, collectThreadSignals } from '../resources/pending-signals.js'
+import { withCarriedKeys } from '../resources/protection-keys.js'
+import { leaveCriticalSection } from '../resources/rseq.js'
+import { collectScheduling } from '../resources/scheduling.js'
+import { collectThreadSettings } from '../resources/thread-settings.js'
+import { leaveVdso } from '../resources/vdso.js'
+import { findGadgets, gadgetsStand } from './gadgets.js'
+import type { Gadgets } from './gadgets.js'
+import { Injection, readThread, scratchBytes, wipe } from './injection.js'
+import type { Scratch, ThreadState } from './injection.js'
+import { PageFile } from './page-file.js'
+import { scanPages } from './pages.js'
+import { homeCalls, runParasite } from './parasite.js'
+import { compileQuestions } from './questions.js'
+import type { Answers, Questions } from './questions.js'
+import type { SeizedProcess } from './seize.js'
+import { findHole, findScratch } from './space.js'
+
+export interface CollectedProcess {
+  readonly model: ProcessModel
+  readonly pageBytes: bigint
+}
+
+/** What is done before the freeze because it takes long: the search through a libc, and the allocation of the page file. */
+export interface Rehearsal {
+  readonly gadgets: Gadgets
+  readonly pageFile: PageFile
+}
+
+/** More than any parasite's program needs. */
+const REGION_BYTES = 64n << 20n
+
+export function collectProcess(
+  target: SeenProcess,
+  seized: SeizedProcess,
+  seen: SeenDescriptors,
+  tree: SeenTree,
+  { gadgets: found, pageFile }: Rehearsal,
+  step: (name: string) => void,
+): CollectedProcess {
+  const { pid } = target
+  const memFd = openSync(`/proc/${pid}/mem`, 'r+')
+  const pagemapFd = openSync(`/proc/${pid}/pagemap`, 'r')
+  try {
+    const lines = tree.mappingsOf(target)
+    const mappings = collectMappings(target, lines)
+    step('page tables')
+    const scan = scanPages(pagemapFd, mappings)
+    const states = seized.tids.map((tid) => prepareThread(tid, lines, memFd))
+    const leader = states[0]
+    if (leader === undefined)
+      throw new CheckpointError('THAW_PROCESS_DIED', `Cannot checkpoint pid ${pid}: it ended while it was being frozen.`, { pid })
+    const gadgets = gadgetsStand(memFd, found) ? found : gadgetsOf(target, memFd, lines)
+    const scratch = scratchFor(pid, memFd, pagemapFd, lines, leader)
+    try {
+      step('threads')
+      const threads = states.map((state) => collectThread(target, state, gadgets, scratch))
+      step('parasite')
+      const region = findHole(lines, REGION_BYTES)
+      const { brk, protectionKeys, ...answers } = ask(compileQuestions(pid, region), leader, gadgets, scratch)
+      step('pages')
+      // What an earlier checkpoint has wiped is there, and zero: it must be so again before it is copied.
+      wipe(scratch)
+      pageFile.fill(pid, memFd, mappings, scan.pages)
+      const pageBytes = keepDeleted(pid, pageFile.fd, deletedFiles(mappings, lines), scan.sizeBytes)
+      const status = readStatus(pid)
+      const memory: MemoryModel = {
+        mappings: withCarriedKeys(target, mappings, protectionKeys),
+        protectionKeys,
+        pages: scan.pages,
+        guards: scan.guards,
+        layout: layoutOf(pid, brk),
+        executable: executableOf(target),
+        auxv: readFileSync(`/proc/${pid}/auxv`),
+      }
+      const model: ProcessModel = {
+        pid: target.innerPid,
+        parentPid: 0,
+        groupId: innermost(status, 'NSpgid'),
+        sessionId: innermost(status, 'NSsid'),
+        threads,
+        memory,
+        descriptors: descriptorModels(seen, target),
+        fileSystem: collectFileSystem(target, status),
+        pendingSignals: collectProcessSignals(pid),
+        limits: collectLimits(pid),
+        ...answers,
+      }
+      return { model, pageBytes }
+    } finally {
+      wipe(scratch)
+    }
+  } finally {
+    closeSync(memFd)
+    closeSync(pagemapFd)
+  }
+}
+
+/**
+ * Goes through the motions on a running process: what is not carried is refused here, and the code that runs in the freeze is compiled
+ * and warm by then.
+ */
+export function rehearseProcess(target: SeenProcess, tree: SeenTree): Rehearsal {
+  const { pid } = target
+  const memFd = openSync(`/proc/${pid}/mem`, 'r')
+  const pagemapFd = openSync(`/proc/${pid}/pagemap`, 'r')
+  try {
+    const lines = tree.mappingsOf(target)
+    refuseMemoryPolicies(target)
+    const mappings = collectMappings(target, lines)
+    const { sizeBytes } = scanPages(pagemapFd, mappings)
+    const { program } = compileQuestions(pid, findHole(lines, REGION_BYTES))
+    program.finish(0n)
+    program.encode()
+    collectFileSystem(target, readStatus(pid))
+    executableOf(target)
+    const gadgets = gadgetsOf(target, memFd, lines)
+    const pageFile = new PageFile()
+    pageFile.reserve(sizeBytes)
+    return { gadgets, pageFile }
+  } finally {
+    closeSync(memFd)
+    closeSync(pagemapFd)
+  }
+}
+
+function gadgetsOf(target: SeenProcess, memFd: number, lines: readonly MappingLine[]): Gadgets {
+  const gadgets = findGadgets(memFd, lines)
+  if (gadgets !== undefined) return gadgets
+  throw new UnsupportedError(
+    'THAW_NO_GADGETS',
+    `Cannot checkpoint pid ${target.pid} (${target.name}): no code in it makes a system call and returns from a signal handler.`,
+    { pid: target.pid },
+  )
+}
+
+function deletedFiles(mappings: readonly Mapping[], lines: readonly MappingLine[]): { file: FileIdentity; line: MappingLine }[] {
+  return mappings.flatMap(({ file, start }) => {
+    const line = lines.find((candidate) => candidate.start === start)
+    return file?.deleted === true && line !== undefined ? [{ file, line }] : []
+  })
+}
+
+/** A thread as it was frozen, moved out of places where it must not be frozen: the vDSO, a critical section of rseq. */
+function prepareThread(tid: number, lines: readonly MappingLine[], memFd: number): ThreadState {
+  leaveVdso(tid, lines)
+  leaveCriticalSection(tid, memFd)
+  return readThread(tid)
+}
+
+function scratchFor(pid: number, memFd: number, pagemapFd: number, lines: readonly MappingLine[], leader: ThreadState): Scratch {
+  const lengthBytes = scratchBytes(leader)
+  const start = findScratch(memFd, pagemapFd, lines, get(leader.registers, 'rsp'), lengthBytes)
+  if (start === undefined)
+    throw new CheckpointError(
+      'THAW_NO_ROOM',
+      `Cannot checkpoint pid ${pid}: it has touched every page of its private memory, so there is no place to work from.`,
+      { pid },
+    )
+  return { memFd, start, lengthBytes: Math.ceil(lengthBytes / 4096) * 4096 }
+}
+
+function collectThread(target: SeenProcess, state: ThreadState, gadgets: Gadgets, scratch: Scratch): ThreadModel {
+  const { tid } = state
+  const injection = new Injection(state, gadgets, scratch)
+  const status = readStatus(target.pid, tid)
+  const pendingSignals = collectThreadSignals(tid)
+  injection.begin()
+  try {
+    return {
+      tid: innermost(status, 'NSpid'),
+      registers: [...restartable(state.registers, deliverable(status))],
+      extendedState: state.extendedState,
+      signalMask: state.signalMask,
+      pendingSignals,
+      scheduling: collectScheduling(tid),
+      credentials: collectCredentials(status, injection),
+      ...collectThreadSettings(target.pid, tid, injection, scratch.memFd),
+    }
+  } finally {
+    injection.end()
+  }
+}
+
+/** Whether a signal is pending that the thread does not block: it is handled before the interrupted call goes on. */
+function deliverable(status: ReadonlyMap<string, string>): boolean {
+  const mask = (name: string): bigint => BigInt(`0x${field(status, name)}`)
+  return ((mask('SigPnd') | mask('ShdPnd')) & ~(mask('SigBlk') | mask('SigIgn'))) !== 0n
+}
+
+/** Runs the parasite in the leader. */
+function ask({ program, read }: Questions, leader: ThreadState, gadgets: Gadgets, scratch: Scratch): Answers {
+  const injection = new Injection(leader, gadgets, scratch)
+  program.finish(injection.home)
+  injection.begin(homeCalls(program.entry, program.sizeBytes))
+  try {
+    return runParasite(injection, program, scratch.memFd, read)
+  } finally {
+    injection.end()
+  }
+}
+
+function layoutOf(pid: number, brk: bigint): Layout {
+  const stat = readStat(pid)
+  const at = (fieldNumber: number): bigint => BigInt(stat[fieldNumber - 3] ?? 0)
+  return {
+    startCode: at(26),
+    endCode: at(27),
+    startStack: at(28),
+    startData: at(45),
+    endData: at(46),
+    startBrk: at(47),
+    brk,
+    argStart: at(48),
+    argEnd: at(49),
+    envStart: at(50),
+    envEnd: at(51),
+  }
+}
+
+function executableOf(target: SeenProcess): MemoryModel['executable'] {
+  const link = readlinkSync(`/proc/${target.pid}/exe`)
+  const mapped = native.statPath(`/proc/${target.pid}/exe`)
+  const status = statusIfThere(target.rootPath + link)
+  if (status === undefined || status.inode !== mapped.inode || status.device !== mapped.device)
+    throw new CheckpointError(
+      'THAW_FILE_REPLACED',
+      `Cannot checkpoint pid ${target.pid} (${target.name}): its program ${link} was deleted or replaced. Restart it.`,
+      { pid: target.pid, path: link },
+    )
+  return identityOf(target.rootPath + link, link, status)
+}

@@ -1,0 +1,47 @@
+/** What the parasite is asked: all that only the process itself can tell. */
+import type { ProcessModel } from '../image/model.js'
+import { innermost, readStatus } from '../proc/status.js'
+import { askIntervalTimers } from '../resources/interval-timers.js'
+import { askPosixTimers } from '../resources/posix-timers.js'
+import { askProcessSettings } from '../resources/process-settings.js'
+import type { ProcessSettings } from '../resources/process-settings.js'
+import { askProtectionKeys } from '../resources/protection-keys.js'
+import { askSignalActions } from '../resources/signal-actions.js'
+import { ParasiteProgram } from './parasite.js'
+import type { ParasiteResults } from './parasite.js'
+
+export type Answers = ProcessSettings &
+  Pick<ProcessModel, 'signalActions' | 'intervalTimers' | 'posixTimers'> & {
+    readonly brk: bigint
+    readonly protectionKeys: number[]
+  }
+
+/** A parasite's program, and how to read what it found out. */
+export interface Questions {
+  readonly program: ParasiteProgram
+  read(results: ParasiteResults): Answers
+}
+
+/** @param region a hole in the target's address space */
+export function compileQuestions(pid: number, region: bigint): Questions {
+  const program = new ParasiteProgram(region)
+  const { main } = program
+  const readActions = askSignalActions(main)
+  const readTimers = askIntervalTimers(main)
+  const readPosix = askPosixTimers(main, pid, (tid) => innerTid(pid, tid))
+  const readSettings = askProcessSettings(main, pid, readStatus(pid))
+  const readKeys = askProtectionKeys(main)
+  const brk = main.call('brk', [0])
+  const read = (results: ParasiteResults): Answers => ({
+    signalActions: readActions(results),
+    intervalTimers: readTimers(results),
+    posixTimers: readPosix(results),
+    ...readSettings(results),
+    protectionKeys: readKeys(results),
+    brk: results.cell(brk),
+  })
+  return { program, read }
+}
+
+/** As /proc/PID/timers prints it, in the pid namespace of the reader, to as the process sees it. */
+const innerTid = (pid: number, tid: number): number => innermost(readStatus(pid, tid), 'NSpid')

@@ -1,0 +1,126 @@
+/** Freezing: PTRACE_SEIZE and PTRACE_INTERRUPT on every thread, again until a pass over /proc/PID/task finds nobody new. */
+import { readdirSync } from 'node:fs'
+import { native } from '../../native/index.js'
+import type { SystemError, WaitStatus } from '../../native/index.js'
+import { CheckpointError, UnsupportedError } from '../errors.js'
+import { readStat } from '../proc/status.js'
+
+const PTRACE_EVENT_STOP = 128
+const SIGTRAP = 5
+const STAT_FLAGS = 9 - 3
+const PF_IO_WORKER = 0x10
+const PF_USER_WORKER = 0x4000
+/** A process that starts threads faster than this many passes can catch is given up, unharmed. */
+const MOST_PASSES = 64
+
+/** Threads of one process, all in ptrace-stop. Ends with `release`, or with the death of this thread: the kernel then detaches. */
+export class SeizedProcess {
+  readonly pid: number
+  /** The leader first. */
+  readonly tids: number[] = []
+
+  constructor(pid: number) {
+    this.pid = pid
+  }
+
+  seize(): void {
+    for (let pass = 0; pass < MOST_PASSES; pass++) {
+      const fresh = threadsOf(this.pid).filter((tid) => !this.tids.includes(tid))
+      if (fresh.length === 0) return
+      for (const tid of fresh) this.#seizeThread(tid)
+    }
+    throw new CheckpointError(
+      'THAW_THREADS_FLEE',
+      `Cannot freeze pid ${this.pid}: it starts new threads faster than they can be stopped. Checkpoint it when it has settled.`,
+      { pid: this.pid },
+    )
+  }
+
+  #seizeThread(tid: number): void {
+    try {
+      native.seize(tid)
+    } catch (cause) {
+      const error = cause as SystemError
+      if (error.code === 'ESRCH' && tid !== this.pid) return
+      throw seizeError(this.pid, error)
+    }
+    this.tids.push(tid)
+    native.interrupt(tid)
+    if (!stopped(tid)) this.tids.splice(this.tids.indexOf(tid), 1)
+    if (!this.tids.includes(this.pid) && tid === this.pid)
+      throw new CheckpointError('THAW_PROCESS_DIED', `Cannot checkpoint pid ${tid}: it ended while it was being frozen.`, { pid: tid })
+  }
+
+  /** Lets every thread go on, or stays stopped with SIGSTOP where asked. Threads that died meanwhile are passed over. */
+  release(): void {
+    // The leader last: its end is only reported after that of all others.
+    for (const tid of this.tids.toReversed()) {
+      try {
+        native.detach(tid)
+      } catch (error) {
+        if ((error as SystemError).code !== 'ESRCH') throw error
+        awaitDeath(tid)
+      }
+    }
+    this.tids.length = 0
+  }
+}
+
+/** A traced task that is not stopped was killed. It stays a zombie, which its pid namespace cannot end with, until its tracer has seen its end. */
+function awaitDeath(tid: number): void {
+  try {
+    while (native.wait(tid)?.kind === 'stopped');
+  } catch (error) {
+    if ((error as SystemError).code !== 'ECHILD') throw error
+  }
+}
+
+/** Thread ids of a process, the leader first; without those that work for the kernel on io_uring requests, which cannot be stopped. */
+export function threadsOf(pid: number): number[] {
+  const tids = readdirSync(`/proc/${pid}/task`).map(Number)
+  return [pid, ...tids.filter((tid) => tid !== pid && !isKernelWorker(pid, tid)).sort((a, b) => a - b)]
+}
+
+function isKernelWorker(pid: number, tid: number): boolean {
+  try {
+    return (Number(readStat(pid, tid)[STAT_FLAGS]) & (PF_IO_WORKER | PF_USER_WORKER)) !== 0
+  } catch {
+    // It has ended meanwhile, which the attempt to seize it finds out.
+    return false
+  }
+}
+
+/**
+ * Waits until a task that was interrupted stands in the stop it was interrupted for, and passes on the signals that come first: a
+ * signal that was about to be delivered is delivered. False when the task died.
+ */
+export function stopped(tid: number): boolean {
+  for (;;) {
+    const status = native.wait(tid)
+    if (status === null) continue
+    if (status.kind !== 'stopped') return false
+    if (status.event === PTRACE_EVENT_STOP) return groupStopIsRefused(tid, status)
+    native.resume(tid, status.signal)
+  }
+}
+
+function groupStopIsRefused(tid: number, status: WaitStatus & { kind: 'stopped' }): true {
+  if (status.signal !== SIGTRAP)
+    throw new UnsupportedError(
+      'THAW_STOPPED',
+      `Cannot checkpoint pid ${tid}: it is stopped by a signal (job control). Continue it first (kill -CONT ${tid}).`,
+      { pid: tid },
+    )
+  return true
+}
+
+function seizeError(pid: number, cause: SystemError): Error {
+  const details = { pid, syscall: 'ptrace', errno: cause.errno, cause }
+  if (cause.code === 'ESRCH')
+    return new CheckpointError('THAW_NO_PROCESS', `Cannot checkpoint pid ${pid}: there is no such process.`, details)
+  return new UnsupportedError(
+    'THAW_NO_PTRACE',
+    `Cannot checkpoint pid ${pid}: this user may not trace it (${cause.code}). Run as the user that owns the process, or as root; see kernel.yama.ptrace_scope.`,
+    details,
+  )
+}

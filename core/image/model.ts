@@ -1,0 +1,213 @@
+/** The image in memory: mirrors thaw.proto with plain types, 64-bit values as bigint. */
+
+export interface ImageModel {
+  formatVersion: number
+  machine: Machine
+  clocks: Clocks
+  processes: ProcessModel[]
+  descriptions: DescriptionModel[]
+  blobs: Uint8Array[]
+}
+
+export interface Machine {
+  kernelRelease: string
+  cpuFlags: string
+}
+
+/** Nanoseconds, at the moment the tree was read to the end; `taken` by the dumper's CLOCK_MONOTONIC, the others as the tree sees them. */
+export interface Clocks {
+  monotonic: bigint
+  boottime: bigint
+  realtime: bigint
+  taken: bigint
+}
+
+export interface ProcessModel {
+  pid: number
+  parentPid: number
+  groupId: number
+  sessionId: number
+  threads: ThreadModel[]
+  memory: MemoryModel
+  descriptors: DescriptorModel[]
+  fileSystem: FileSystemModel
+  signalActions: SignalAction[]
+  pendingSignals: Uint8Array[]
+  limits: Limit[]
+  intervalTimers: IntervalTimer[]
+  posixTimers: PosixTimer[]
+  oomScoreAdjustment: number
+  personality: number
+  subreaper: boolean
+  dumpable: boolean
+  thpDisabled: boolean
+  membarrier: number
+  coredumpFilter: number
+  memoryMerge: boolean
+  futureLocks: number
+}
+
+export interface ThreadModel {
+  tid: number
+  name: string
+  registers: bigint[]
+  extendedState: Uint8Array
+  signalMask: bigint
+  signalStack: Uint8Array
+  pendingSignals: Uint8Array[]
+  clearChildTid: bigint
+  robustList: bigint
+  robustListBytes: bigint
+  rseq: Rseq | null
+  scheduling: Scheduling
+  credentials: Credentials
+  parentDeathSignal: number
+  timerSlack: bigint
+  machineCheckPolicy: number
+  timeStampCounter: number
+}
+
+export interface Rseq {
+  pointer: bigint
+  sizeBytes: number
+  signature: number
+}
+
+export interface Scheduling {
+  policy: number
+  priority: number
+  nice: number
+  ioPriority: number
+  affinity: Uint8Array
+}
+
+export interface Credentials {
+  uids: number[]
+  gids: number[]
+  groups: number[]
+  inheritable: bigint
+  permitted: bigint
+  effective: bigint
+  bounding: bigint
+  ambient: bigint
+  securebits: number
+  noNewPrivs: boolean
+}
+
+export interface SignalAction {
+  signal: number
+  handler: bigint
+  flags: bigint
+  restorer: bigint
+  mask: bigint
+}
+
+export interface Limit {
+  resource: number
+  soft: bigint
+  hard: bigint
+}
+
+export interface IntervalTimer {
+  which: number
+  interval: bigint
+  value: bigint
+}
+
+export interface PosixTimer {
+  id: number
+  clock: number
+  notify: number
+  signal: number
+  valuePointer: bigint
+  thread: number
+  interval: bigint
+  value: bigint
+}
+
+export interface FileSystemModel {
+  workingDirectory: string
+  root: string
+  umask: number
+}
+
+export interface MemoryModel {
+  mappings: Mapping[]
+  pages: PageRange[]
+  layout: Layout
+  executable: FileIdentity
+  auxv: Uint8Array
+  guards: PageRange[]
+  protectionKeys: number[]
+}
+
+export interface Layout {
+  startCode: bigint
+  endCode: bigint
+  startData: bigint
+  endData: bigint
+  startBrk: bigint
+  brk: bigint
+  startStack: bigint
+  argStart: bigint
+  argEnd: bigint
+  envStart: bigint
+  envEnd: bigint
+}
+
+/** Numbers of `MappingKind` in thaw.proto. */
+export const MappingKind = {
+  anonymous: 0,
+  filePrivate: 1,
+  fileShared: 2,
+  anonymousShared: 3,
+  vvar: 4,
+  vdso: 5,
+  ioUring: 6,
+} as const
+export type MappingKind = (typeof MappingKind)[keyof typeof MappingKind]
+
+export interface Mapping {
+  start: bigint
+  end: bigint
+  protection: number
+  kind: MappingKind
+  offset: bigint
+  file: FileIdentity | null
+  flags: string[]
+  name: string
+  protectionKey: number
+}
+
+export interface FileIdentity {
+  path: string
+  device: bigint
+  inode: bigint
+  sizeBytes: bigint
+  modified: bigint
+  deleted: boolean
+  contentOffset: bigint
+}
+
+export interface PageRange {
+  start: bigint
+  pageCount: bigint
+  fileOffset: bigint
+}
+
+export interface DescriptorModel {
+  fd: number
+  description: number
+  closeOnExec: boolean
+}
+
+/** `kind` names one of the kinds in core/resources/kinds.ts, which knows the payload's type. */
+export interface DescriptionModel {
+  id: number
+  flags: number
+  ownerType: number
+  owner: number
+  signal: number
+  kind: string
+  payload: unknown
+}

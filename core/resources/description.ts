@@ -1,0 +1,124 @@
+/**
+ * Open file descriptions: what every kind of them implements. One kind is one file; adding a kind is adding a file here, a
+ * message in core/image/thaw.proto whose field in `Description.kind` has the kind's name, and a line in kinds.ts.
+ *
+ * Order of the calls, per checkpoint and per restore:
+ *
+ *   recognises → collect            twice: once on the running tree, so that what is not carried is refused before the freeze; once frozen
+ *   open → place → arm              emitted once per image, run per instance: see `DescriptionKind`
+ */
+import type { FileStatus } from '../../native/index.js'
+import type { Clocks } from '../image/model.js'
+import type { MappingLine } from '../proc/maps.js'
+import type { FdInfo } from '../proc/fdinfo.js'
+import type { Bundle, Cell } from '../program/bundle.js'
+import type { Program } from '../program/program.js'
+import type { KeptContent } from './kept-content.js'
+
+/** A process while it is looked at, running or frozen. */
+export interface SeenProcess {
+  /** As the dumper sees it. */
+  readonly pid: number
+  /** As the process itself sees it: innermost pid namespace. */
+  readonly innerPid: number
+  readonly name: string
+  /** Prefix under which paths that /proc prints for the process lead to its files: empty in the same mount namespace, else like `/proc/7/root`. */
+  readonly rootPath: string
+  readonly pidfd: number
+  /** For what is in flight: the process that it is sent to. `pid` and numbers are the dumper's then. */
+  readonly receiver?: SeenProcess
+}
+
+/** The process whose namespaces and working directory a description is seen in. */
+export const homeOf = ({ process }: SeenDescription): SeenProcess => process.receiver ?? process
+
+/** One open file description, seen through one descriptor that refers to it. */
+export interface SeenDescription {
+  readonly id: number
+  readonly process: SeenProcess
+  readonly fd: number
+  /** Target of /proc/PID/fd/FD: a path, `pipe:[7]`, `socket:[8]`, `anon_inode:[eventfd]`. */
+  readonly link: string
+  readonly status: FileStatus
+  readonly info: FdInfo
+  /** A duplicate in this process (pidfd_getfd): same description, so anything done to it is seen by the target. Closed at the end by the collector. */
+  duplicate(): number
+}
+
+/** What a kind may ask about the whole tree while it collects. */
+export interface SeenTree {
+  readonly processes: readonly SeenProcess[]
+  readonly descriptions: readonly SeenDescription[]
+  /** The description that descriptor `fd` of `process` refers to. */
+  descriptionOf(process: SeenProcess, fd: number): SeenDescription | undefined
+  /**
+   * The description that a descriptor of the dumper's own refers to, which it was sent as a copy of one in flight. The tree gets to know
+   * it if it is open nowhere else. Takes the descriptor.
+   */
+  inFlight(fd: number, receiver: SeenProcess): SeenDescription
+  readonly options: { readonly tcp: 'refuse' | 'close' }
+  /** Whether the tree stands still. While it does not, only refusals are looked for: data may still change. */
+  readonly frozen: boolean
+  /** The mappings of a process, read once. */
+  mappingsOf(process: SeenProcess): readonly MappingLine[]
+  /** CLOCK_MONOTONIC of the dumper. A timer is kept as the moment it is due: `now()` plus what was left of it when it was read. */
+  now(): bigint
+  /** Puts bytes of any size beside the metadata and returns the key that `Emitter.blob` knows them by. */
+  addBlob(bytes: Uint8Array): number
+  /** Puts part of a file behind the pages in the page file. */
+  keepContent(content: KeptContent): void
+}
+
+/** What a kind may use while it emits. All operations go into the program of the process that opens the tree's descriptions. */
+export interface Emitter {
+  readonly bundle: Bundle
+  readonly program: Program
+  /** A number above all others that is free whenever a kind emits: for a descriptor that must have a known number for a moment. */
+  readonly scratch: number
+  /** Moves a new descriptor out of the way of the tree's own numbers (F_DUPFD_CLOEXEC to the service range, close of the old one). */
+  raise(fd: Cell): Cell
+  /** The raised descriptor of an opened description. Throws for one that is not open yet. */
+  descriptorOf(descriptionId: number): Cell
+  /** State shared by several descriptions of one kind (both ends of a pipe), created on first use. */
+  shared<T>(kind: string, key: string | number | bigint, create: () => T): T
+  /** The bytes that `addBlob` kept. */
+  blob(key: number): Uint8Array
+  /** Where `SeenTree.keepContent` put parts of files. */
+  readonly pageFile: Cell
+  /** Raised descriptors of the streams that the restore was given as standard input, output and error. */
+  readonly standardStreams: readonly [Cell, Cell, Cell]
+  /** The clocks from which the tree goes on. */
+  readonly clocks: Clocks
+  /** What is left, at the moment the tree goes on, of a timer that is due at this time of `SeenTree.now`; at least 1 ns. */
+  remaining(due: bigint): bigint
+  /** True when the instance gets a network namespace of its own. */
+  readonly ownNetwork: boolean
+}
+
+/** A descriptor number in a process of the image. */
+export interface Placement {
+  readonly processIndex: number
+  readonly fd: number
+  readonly descriptionId: number
+}
+
+export interface DescriptionKind<P> {
+  /** Name of the field in the image's `Description.kind`. */
+  readonly name: string
+  recognises(seen: SeenDescription, tree: SeenTree): boolean
+  /** Reads the state without changing it, from outside. Throws UnsupportedError (naming pid, command, descriptor, what it is and what to do) for state that is not carried. */
+  collect(seen: SeenDescription, tree: SeenTree): P
+  /** Emits what opens it; returns the cell that holds the descriptor, already raised. Status flags that fcntl(F_SETFL) can set, owner and signal are set by the caller afterwards. */
+  open(payload: P, emitter: Emitter, flags: number): Cell
+  /** Emits what must wait until all descriptions of the tree are open (registrations in epoll sets, descriptors in flight). */
+  connect?(payload: P, emitter: Emitter, self: Cell): void
+  /** Emits what must wait until the process has its numbers (`placements`: those that refer to this description). */
+  place?(payload: P, emitter: Emitter, placements: readonly Placement[], all: readonly Placement[]): void
+  /** Emits what must wait until the gate has opened and the clocks run (timers). Runs in the process, by its own numbers. */
+  arm?(payload: P, emitter: Emitter, placements: readonly Placement[]): void
+}
+
+/** Forgets the payload's type, so that kinds of different payloads fit one list. */
+export function defineKind<P>(kind: DescriptionKind<P>): DescriptionKind<unknown> {
+  return kind as unknown as DescriptionKind<unknown>
+}

@@ -1,0 +1,201 @@
+/** Descriptor tables: which number refers to which open file description, over the whole tree. */
+import { closeSync, readdirSync, readlinkSync } from 'node:fs'
+import { native } from '../../native/index.js'
+import { UnsupportedError } from '../errors.js'
+import type { DescriptionModel, DescriptorModel } from '../image/model.js'
+import { readFdInfo } from '../proc/fdinfo.js'
+import { readMappings } from '../proc/maps.js'
+import type { SeenDescription, SeenProcess, SeenTree } from './description.js'
+import { refuseStrayRings } from './io-uring/mappings.js'
+import { describe, kindOf } from './kinds.js'
+import { discoverInFlight } from './unix/queue.js'
+
+const KCMP_FILE = 0
+const CLOCK_MONOTONIC = 1
+const F_GETSIG = 11
+const F_GETOWN_EX = 16
+
+export interface SeenDescriptor {
+  readonly process: SeenProcess
+  readonly fd: number
+  readonly closeOnExec: boolean
+  readonly description: SeenDescription
+}
+
+/** All descriptors of the processes. `dispose` closes the duplicates that kinds asked for. */
+export interface SeenDescriptors extends Disposable {
+  readonly descriptors: readonly SeenDescriptor[]
+  readonly descriptions: readonly SeenDescription[]
+  inFlight: SeenTree['inFlight']
+}
+
+export function seeDescriptors(processes: readonly SeenProcess[]): SeenDescriptors {
+  const descriptors: SeenDescriptor[] = []
+  const descriptions: SeenDescription[] = []
+  const duplicates: number[] = []
+  const byFile = new Map<string, SeenDescription[]>()
+  for (const process of processes) {
+    for (const fd of descriptorNumbers(process.pid)) {
+      const link = linkOf(process.pid, fd)
+      if (link === undefined) continue
+      const { closeOnExec, ...seen } = look(process, fd, link, descriptions.length + 1, duplicates)
+      const key = `${seen.status.device}:${seen.status.inode}:${link}`
+      const candidates = byFile.get(key) ?? []
+      const same = candidates.find((other) => native.kcmp(process.pid, other.process.pid, KCMP_FILE, fd, other.fd) === 0)
+      if (same === undefined) {
+        byFile.set(key, [...candidates, seen])
+        descriptions.push(seen)
+      }
+      descriptors.push({ process, fd, closeOnExec, description: same ?? seen })
+    }
+  }
+  return {
+    descriptors,
+    descriptions,
+    inFlight(fd, receiver): SeenDescription {
+      duplicates.push(fd)
+      const link = readlinkSync(`/proc/self/fd/${fd}`)
+      const same = descriptions.find(
+        (other) => other.link === link && native.kcmp(process.pid, other.process.pid, KCMP_FILE, fd, other.fd) === 0,
+      )
+      if (same !== undefined) return same
+      const own = { ...receiver, pid: process.pid, name: `in flight to ${receiver.name}`, receiver }
+      const fresh = { ...look(own, fd, link, descriptions.length + 1, duplicates), duplicate: () => fd }
+      descriptions.push(fresh)
+      return fresh
+    },
+    [Symbol.dispose](): void {
+      for (const fd of duplicates.splice(0)) closeSync(fd)
+    },
+  }
+}
+
+/** Undefined for one that a running process has closed meanwhile. */
+function linkOf(pid: number, fd: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/fd/${fd}`)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+const descriptorNumbers = (pid: number): number[] =>
+  readdirSync(`/proc/${pid}/fd`)
+    .map(Number)
+    .sort((a, b) => a - b)
+
+function look(
+  process: SeenProcess,
+  fd: number,
+  link: string,
+  id: number,
+  duplicates: number[],
+): SeenDescription & { closeOnExec: boolean } {
+  const info = readFdInfo(process.pid, fd)
+  let own: number | undefined
+  return {
+    id,
+    process,
+    fd,
+    link,
+    status: native.statPath(`/proc/${process.pid}/fd/${fd}`),
+    info,
+    closeOnExec: info.closeOnExec,
+    duplicate(): number {
+      if (own === undefined) {
+        own = native.pidfdGetfd(process.pidfd, fd)
+        duplicates.push(own)
+      }
+      return own
+    },
+  }
+}
+
+export function seenTree(
+  processes: readonly SeenProcess[],
+  seen: SeenDescriptors,
+  given: Pick<SeenTree, 'options' | 'frozen' | 'keepContent'>,
+  blobs: Uint8Array[],
+): SeenTree {
+  return {
+    ...given,
+    mappingsOf: memoized((process) => readMappings(process.pid)),
+    processes,
+    descriptions: seen.descriptions,
+    inFlight: seen.inFlight,
+    now: () => native.clockGettime(CLOCK_MONOTONIC),
+    descriptionOf: (process, fd) =>
+      seen.descriptors.find((descriptor) => descriptor.process === process && descriptor.fd === fd)?.description,
+    addBlob: (bytes) => blobs.push(bytes) - 1,
+  }
+}
+
+function memoized<Key, Value>(compute: (key: Key) => Value): (key: Key) => Value {
+  const known = new Map<Key, Value>()
+  return (key) => {
+    const value = known.get(key) ?? compute(key)
+    known.set(key, value)
+    return value
+  }
+}
+
+/** Reads the state of every description. All that are not carried are named in one error. */
+export function collectDescriptions(tree: SeenTree): DescriptionModel[] {
+  const refusals: UnsupportedError[] = []
+  const models: DescriptionModel[] = []
+  refuseStrayRings(tree)
+  discoverInFlight(tree)
+  for (const seen of tree.descriptions) {
+    try {
+      models.push(collectDescription(seen, tree))
+    } catch (error) {
+      if (!(error instanceof UnsupportedError)) throw error
+      refusals.push(error)
+    }
+  }
+  if (refusals.length === 1 && refusals[0] !== undefined) throw refusals[0]
+  if (refusals.length > 1)
+    throw new UnsupportedError(commonCode(refusals), refusals.map(({ code, message }) => `[${code}] ${message}`).join('\n'), {
+      cause: new AggregateError(refusals),
+    })
+  return models
+}
+
+/** Both ends of a connection are refused for the same reason. */
+function commonCode(refusals: readonly UnsupportedError[]): string {
+  const [code, ...others] = new Set(refusals.map((refusal) => refusal.code))
+  return code === undefined || others.length > 0 ? 'THAW_UNSUPPORTED' : code
+}
+
+function collectDescription(seen: SeenDescription, tree: SeenTree): DescriptionModel {
+  const kind = kindOf(seen, tree)
+  if (kind === undefined) {
+    const { process, fd } = seen
+    throw new UnsupportedError(
+      'THAW_DESCRIPTOR',
+      `Cannot checkpoint pid ${process.pid} (${process.name}): descriptor ${fd} is ${describe(seen)}, which is not carried. Close it in the warm-up.`,
+      { pid: process.pid },
+    )
+  }
+  const payload = kind.collect(seen, tree)
+  return { id: seen.id, flags: seen.info.flags, ...ownership(seen, tree), kind: kind.name, payload }
+}
+
+/** F_SETOWN and F_SETSIG: only read where they can have been set, that is never for O_PATH. */
+function ownership(seen: SeenDescription, tree: SeenTree): { ownerType: number; owner: number; signal: number } {
+  const O_PATH = 0o10000000
+  if ((seen.info.flags & O_PATH) !== 0) return { ownerType: 0, owner: 0, signal: 0 }
+  const fd = seen.duplicate()
+  const bytes = new Uint8Array(8)
+  native.fcntlBuffer(fd, F_GETOWN_EX, bytes)
+  const [ownerType = 0, owner = 0] = new Int32Array(bytes.buffer)
+  const inner = tree.processes.find(({ pid }) => pid === Math.abs(owner))?.innerPid ?? owner
+  return { ownerType, owner: owner === 0 ? 0 : inner, signal: native.fcntl(fd, F_GETSIG) }
+}
+
+export function descriptorModels(seen: SeenDescriptors, process: SeenProcess): DescriptorModel[] {
+  return seen.descriptors
+    .filter((descriptor) => descriptor.process === process)
+    .map(({ fd, closeOnExec, description }) => ({ fd, description: description.id, closeOnExec }))
+}

@@ -1,0 +1,53 @@
+/** Failures of a restore that have a name of their own, since what to do about them is known. */
+import type { Operation } from '../program/program.js'
+
+export interface Explanation {
+  readonly code: string
+  /** What is wrong, and what to do. */
+  readonly message: string
+}
+
+const EPERM = 1
+const EAGAIN = 11
+const EACCES = 13
+const EEXIST = 17
+const EADDRINUSE = 98
+
+const SELF = 'is the process that was checkpointed still running?'
+
+export function explainFailure({ name, purpose }: Operation, errno: number): Explanation | undefined {
+  if (name === 'clone3') return explainPid(errno)
+  if (name === 'bind' || name === 'listen') return explainName(/\b(?:TCP|UDP) port (\d+)/.exec(purpose)?.[1], errno)
+  if (purpose.endsWith('nobody else reads')) {
+    const message = `another process reads from it, and would be given the data that stood in it. Stop that process (${SELF}).`
+    return { code: 'THAW_PIPE_IN_USE', message }
+  }
+  const isLock = /\b(flock|POSIX lock|OFD lock|lease)\b/.test(purpose)
+  if (!isLock || (errno !== EAGAIN && errno !== EACCES)) return undefined
+  const message = `another process holds a lock on its file. Stop that process (${SELF}).`
+  return { code: 'THAW_FILE_LOCKED', message }
+}
+
+function explainPid(errno: number): Explanation | undefined {
+  if (errno === EEXIST)
+    return {
+      code: 'THAW_PID_TAKEN',
+      message: `a pid of the image is taken (${SELF}). Restore into a pid namespace of its own (--pid-namespace new).`,
+    }
+  if (errno !== EPERM) return undefined
+  return {
+    code: 'THAW_PIDS_REFUSED',
+    message: 'this user may not choose pids here. Run as root, or restore into a pid namespace of its own (--pid-namespace new).',
+  }
+}
+
+function explainName(port: string | undefined, errno: number): Explanation | undefined {
+  if (errno === EADDRINUSE) {
+    const what = port === undefined ? 'its socket name' : `port ${port}`
+    const message = `${what} is taken. Stop who uses it (${SELF}), or restore with a network of its own (--network new).`
+    return { code: port === undefined ? 'THAW_NAME_TAKEN' : 'THAW_PORT_TAKEN', message }
+  }
+  if (errno !== EACCES || port === undefined) return undefined
+  const message = `this user may not listen on port ${port}. Restore as root, or listen on a port from 1024 on.`
+  return { code: 'THAW_PORT_REFUSED', message }
+}

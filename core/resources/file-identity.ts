@@ -1,0 +1,50 @@
+/** Files that a process has mapped: which file it is, and that it still is the same one at the restore. */
+import { lstatSync } from 'node:fs'
+import { native } from '../../native/index.js'
+import type { FileStatus } from '../../native/index.js'
+import { ImageError } from '../errors.js'
+import type { FileIdentity } from '../image/model.js'
+import type { MappingLine } from '../proc/maps.js'
+import type { SeenProcess } from './description.js'
+
+/** The file behind a mapping, by path; undefined when the path leads to it no more. */
+export function identify(process: SeenProcess, line: MappingLine, path: string): FileIdentity | undefined {
+  const status = statusIfThere(process.rootPath + path)
+  const same = status !== undefined && status.inode === line.inode && sameDevice(status, line.device)
+  return same ? identityOf(process.rootPath + path, path, status) : undefined
+}
+
+export function identityOf(reachable: string, path: string, status: FileStatus): FileIdentity {
+  const modified = lstatSync(reachable, { bigint: true }).mtimeNs
+  return { path, device: status.device, inode: status.inode, sizeBytes: status.sizeBytes, modified, deleted: false, contentOffset: 0n }
+}
+
+/** @throws ImageError THAW_FILE_CHANGED when the file is gone or is not the one that was mapped */
+export function verifyFile(file: FileIdentity): void {
+  if (file.deleted) return
+  const status = statusIfThere(file.path)
+  if (status !== undefined && status.inode === file.inode && status.sizeBytes === file.sizeBytes) {
+    if (lstatSync(file.path, { bigint: true }).mtimeNs === file.modified) return
+  }
+  throw new ImageError(
+    'THAW_FILE_CHANGED',
+    `Cannot restore: ${file.path} ${status === undefined ? 'is gone' : 'was changed'} since the checkpoint. Put the same file back, or make a new checkpoint.`,
+    { path: file.path },
+  )
+}
+
+/** /proc prints devices as major:minor in hex (fs/proc/task_mmu.c); st_dev packs them as glibc's makedev does. */
+function sameDevice(status: FileStatus, printed: string): boolean {
+  const major = ((status.device >> 8n) & 0xfffn) | ((status.device >> 32n) & ~0xfffn)
+  const minor = (status.device & 0xffn) | ((status.device >> 12n) & ~0xffn)
+  const [wantMajor, wantMinor] = printed.split(':').map((part) => BigInt(`0x${part}`))
+  return major === wantMajor && minor === wantMinor
+}
+
+export function statusIfThere(path: string): FileStatus | undefined {
+  try {
+    return native.statPath(path)
+  } catch {
+    return undefined
+  }
+}

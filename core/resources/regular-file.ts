@@ -1,0 +1,158 @@
+/** Files and folders: opened again by path, with position, flags and locks. */
+import type { Cell } from '../program/bundle.js'
+import { closeMaker, collectDeleted, makeDeleted } from './deleted-file.js'
+import type { DeletedFile } from './deleted-file.js'
+import { defineKind } from './description.js'
+import type { DescriptionKind, Emitter, SeenDescription, SeenTree } from './description.js'
+import { closeDescriptor, firstThatWorks, reopen } from './emission.js'
+import { belongsToProcess, collectLocks, emitDescriptionLocks, emitProcessLocks } from './file-locks.js'
+import type { FileLock } from './file-locks.js'
+import { locate } from './file-path.js'
+import {
+  AT_FDCWD,
+  O_ACCMODE,
+  O_ASYNC,
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_NONBLOCK,
+  O_PATH,
+  O_RDWR,
+  O_TMPFILE,
+  S_IFDIR,
+  S_IFMT,
+  S_IFREG,
+} from './open-flags.js'
+import { refusal } from './refusal.js'
+
+export interface RegularFile {
+  path: string
+  device: bigint
+  inode: bigint
+  position: bigint
+  folder: boolean
+  /** The name it was opened by, when that is gone and `path` is another one. */
+  goneName: string
+  /** Content and status of a file without a name; folders have none. */
+  deleted: DeletedFile | null
+  deletedFolderMode: number
+  locks: FileLock[]
+}
+
+const SEEK_SET = 0
+/** __O_TMPFILE without O_DIRECTORY. */
+const TMPFILE_BIT = O_TMPFILE & ~O_DIRECTORY
+
+export const regularFile: DescriptionKind<unknown> = defineKind<RegularFile>({
+  name: 'regular_file',
+
+  recognises({ status, info, link }) {
+    if (!link.startsWith('/') || link.startsWith('/memfd:')) return false
+    const type = status.mode & S_IFMT
+    return type === S_IFREG || type === S_IFDIR || (info.flags & O_PATH) !== 0
+  },
+
+  collect(seen, tree) {
+    const located = locate(seen, tree)
+    const folder = (seen.status.mode & S_IFMT) === S_IFDIR
+    return {
+      path: located.path,
+      device: seen.status.device,
+      inode: seen.status.inode,
+      position: seen.info.position,
+      folder,
+      goneName: located.how === 'other-name' ? located.gone : '',
+      deleted: located.how === 'deleted' && !folder ? deletedContent(seen, tree) : null,
+      deletedFolderMode: located.how === 'deleted' && folder ? seen.status.mode & 0o7777 : 0,
+      locks: collectLocks(seen),
+    }
+  },
+
+  open(file, emitter, flags) {
+    const self = openFile(file, emitter, flags)
+    if (file.position !== 0n) emitter.program.call('lseek', [self, file.position, SEEK_SET], { equal: file.position })
+    return self
+  },
+
+  connect(file, emitter, self) {
+    if (file.deleted !== null) closeMaker(makeDeleted(file.deleted, file.path, false, emitter), emitter)
+    emitDescriptionLocks(emitter.program, self, file.locks)
+    stillOpen(file, emitter).push(self)
+  },
+
+  arm(file, emitter, placements) {
+    const fd = placements[0]?.fd
+    if (fd === undefined || !file.locks.some(belongsToProcess)) return
+    // A process that closes any descriptor of a file loses its POSIX locks on it: ours have to go first.
+    for (const raised of stillOpen(file, emitter).splice(0)) closeDescriptor(emitter.program, raised)
+    emitProcessLocks(emitter.program, fd, file.locks)
+  },
+})
+
+/** The descriptors out of the way that lead to the same file. */
+function stillOpen({ device, inode }: RegularFile, emitter: Emitter): Cell[] {
+  return emitter.shared('open-file', `${device}:${inode}`, () => [])
+}
+
+function deletedContent(seen: SeenDescription, tree: SeenTree): DeletedFile {
+  if ((seen.status.mode & S_IFMT) !== S_IFREG)
+    throw refusal(seen, 'THAW_FILE_UNNAMED', `is ${seen.link}, neither file nor folder and without a name`, 'Close it in the warm-up.')
+  return collectDeleted(seen, tree)
+}
+
+/** Never blocks, whatever stands at the path by now; the flags that fcntl can set are set afterwards. */
+function openFile(file: RegularFile, emitter: Emitter, flags: number): Cell {
+  const openFlags = flags & ~O_ASYNC & ~TMPFILE_BIT
+  if (file.deleted !== null) return openDeleted(file, file.deleted, emitter, openFlags, (flags & TMPFILE_BIT) !== 0)
+  if (file.deletedFolderMode !== 0) return openDeletedFolder(file, emitter, openFlags)
+  if (file.goneName !== '') return openByGoneName(file, emitter, openFlags)
+  return emitter.raise(openPath(emitter, file.folder ? asFolder(file.path) : file.path, openFlags))
+}
+
+/** With a slash behind it a path leads to a folder or nowhere, as with O_DIRECTORY, which would stay visible. */
+const asFolder = (path: string): string => (path.endsWith('/') ? path : `${path}/`)
+
+function openPath(emitter: Emitter, path: string, flags: number): Cell {
+  const { program } = emitter
+  const nonBlocking = (flags & O_PATH) === 0 ? O_NONBLOCK : 0
+  return program.call('openat', [AT_FDCWD, program.bundle.string(path), flags | nonBlocking | O_CLOEXEC, 0])
+}
+
+function openDeleted(file: RegularFile, deleted: DeletedFile, emitter: Emitter, flags: number, isTmpfile: boolean): Cell {
+  const maker = makeDeleted(deleted, file.path, isTmpfile, emitter)
+  // Flags of open(2) that make a file stay with its description: what O_TMPFILE itself gave is just right for one that had it too.
+  const asMade = isTmpfile && (flags & O_ACCMODE) === O_RDWR
+  if (maker.taken || !asMade) return reopen(emitter, maker.fd, isTmpfile ? flags & ~O_DIRECTORY : flags)
+  maker.taken = true
+  return maker.fd
+}
+
+/** A deleted folder is empty for ever: a new one is made and removed again. All its descriptions share it. */
+function openDeletedFolder(file: RegularFile, emitter: Emitter, flags: number): Cell {
+  const { program } = emitter
+  const first = emitter.shared<{ fd?: Cell }>('deleted-folder', file.path, () => ({}))
+  if (first.fd !== undefined) return reopen(emitter, first.fd, flags)
+  const name = program.bundle.string(file.path)
+  program.call('mkdirat', [AT_FDCWD, name, 0o700])
+  const fd = emitter.raise(openPath(emitter, asFolder(file.path), flags))
+  if ((flags & O_PATH) === 0) program.call('fchmod', [fd, file.deletedFolderMode])
+  program.call('rmdir', [name])
+  first.fd = fd
+  return fd
+}
+
+/** Under the gone name for a moment, where it is free, so that /proc shows the same name afterwards. */
+function openByGoneName(file: RegularFile, emitter: Emitter, flags: number): Cell {
+  const { program } = emitter
+  const [path, gone] = [program.bundle.string(file.path), program.bundle.string(file.goneName)]
+  const openFlags = flags | (flags & O_PATH ? 0 : O_NONBLOCK) | O_CLOEXEC
+  const byGoneName = (into: Cell): void => {
+    program.callInto(into, 'linkat', [AT_FDCWD, path, AT_FDCWD, gone, 0], 'any')
+    const taken = program.jump(0, 'less', into, 0)
+    program.callInto(into, 'openat', [AT_FDCWD, gone, openFlags, 0])
+    program.call('unlink', [gone])
+    taken.target = program.here
+  }
+  return emitter.raise(
+    firstThatWorks(program, 'file', [byGoneName, (into) => program.callInto(into, 'openat', [AT_FDCWD, path, openFlags, 0])]),
+  )
+}

@@ -1,0 +1,86 @@
+/** Options that sockets have (socket(7), ip(7), ipv6(7), tcp(7), udp(7)), in the order in which they are set. */
+
+export interface OptionEntry {
+  readonly level: number
+  readonly option: number
+  readonly bytes: number
+}
+
+export const AF_UNIX = 1
+export const AF_INET = 2
+export const AF_INET6 = 10
+export const IPPROTO_IP = 0
+export const IPPROTO_TCP = 6
+export const IPPROTO_UDP = 17
+export const IPPROTO_IPV6 = 41
+export const SOL_SOCKET = 1
+
+export const SO_REUSEADDR = 2
+export const SO_SNDBUF = 7
+export const SO_RCVBUF = 8
+export const SO_LINGER = 13
+export const SO_ATTACH_FILTER = 26
+export const SO_PEEK_OFF = 42
+export const SO_BUF_LOCK = 72
+
+export const intOf = (value: Uint8Array): number => new DataView(value.buffer, value.byteOffset).getInt32(0, true)
+export const intBytes = (value: number): Uint8Array => new Uint8Array(Int32Array.of(value).buffer)
+
+const table = (level: number, entries: readonly (readonly [option: number, bytes: number])[]): OptionEntry[] =>
+  entries.map(([option, bytes]) => ({ level, option, bytes }))
+
+/** The name of a device needs as much room as names may have, IFNAMSIZ; a congestion control's TCP_CA_NAME_MAX is the same. */
+const NAME_BYTES = 16
+const INT = 4
+const TIMEVAL = 16
+
+/**
+ * debug, reuseaddr, dontroute, broadcast, keepalive, oobinline, no_check, priority, linger, reuseport, passcred, rcvlowat, rcvtimeo, sndtimeo,
+ * bindtodevice, timestamp, passsec, timestampns, mark, timestamping, rxq_ovfl, nofcs, lock_filter, select_err_queue, busy_poll,
+ * max_pacing_rate, incoming_cpu, zerocopy, txtime, prefer_busy_poll, reserve_mem, txrehash, rcvmark, passpidfd, rcvpriority, passrights;
+ * then buffer sizes, their locks, and the peek offset.
+ */
+const socketOptions = table(SOL_SOCKET, [
+  [1, INT], [SO_REUSEADDR, INT], [5, INT], [6, INT], [9, INT], [10, INT], [11, INT], [12, INT], [SO_LINGER, 8], [15, INT], [16, INT], [18, INT],
+  [20, TIMEVAL], [21, TIMEVAL], [25, NAME_BYTES], [29, INT], [34, INT], [35, INT], [36, INT], [37, INT], [40, INT], [43, INT], [44, INT], [45, INT],
+  [46, INT], [47, 8], [49, INT], [60, INT], [61, 8], [69, INT], [73, INT], [74, INT], [75, INT], [76, INT], [82, INT], [83, INT],
+  [SO_SNDBUF, INT], [SO_RCVBUF, INT], [SO_BUF_LOCK, INT], [SO_PEEK_OFF, INT],
+]) // prettier-ignore
+
+/**
+ * tos, ttl, hdrincl, recvopts, retopts, pktinfo, mtu_discover, recverr, recvttl, recvtos, freebind, transparent, minttl, nodefrag,
+ * checksum, bind_address_no_port, recvfragsize, recverr_rfc4884, multicast_ttl, multicast_loop, multicast_all, unicast_if,
+ * local_port_range
+ */
+const ipOptions = table(IPPROTO_IP, [
+  [1, INT], [2, INT], [6, INT], [7, INT], [8, INT], [10, INT], [11, INT], [12, INT], [13, INT], [15, INT], [19, INT], [21, INT],
+  [22, INT], [23, INT], [24, INT], [25, INT], [26, INT], [33, INT], [34, INT], [49, INT], [50, INT], [51, INT],
+]) // prettier-ignore
+
+/**
+ * v6only first, since it decides what a name means; then unicast_hops, multicast_hops, multicast_loop, mtu_discover, recverr,
+ * flowinfo_send, recvpktinfo, recvhoplimit, recvrthdr, recvhopopts, recvdstopts, recvtclass, tclass, autoflowlabel, addr_preferences,
+ * minhopcount, recvorigdstaddr, transparent, unicast_if, recvfragsize, freebind, dontfrag
+ */
+const ipv6Options = table(IPPROTO_IPV6, [
+  [26, INT], [16, INT], [18, INT], [19, INT], [23, INT], [25, INT], [33, INT], [49, INT], [51, INT], [56, INT], [53, INT], [58, INT], [66, INT], [67, INT],
+  [70, INT], [72, INT], [73, INT], [74, INT], [75, INT], [76, INT], [77, INT], [78, INT], [62, INT],
+]) // prettier-ignore
+
+/**
+ * nodelay, maxseg, cork, keepidle, keepintvl, keepcnt, syncnt, linger2, defer_accept, window_clamp, congestion, thin_linear_timeouts,
+ * user_timeout, fastopen, save_syn, fastopen_connect, fastopen_no_cookie, notsent_lowat, inq, tx_delay, rto_max
+ */
+const tcpOptions = table(IPPROTO_TCP, [
+  [1, INT], [2, INT], [3, INT], [4, INT], [5, INT], [6, INT], [7, INT], [8, INT], [9, INT], [10, INT], [13, NAME_BYTES], [16, INT], [18, INT],
+  [23, INT], [27, INT], [30, INT], [34, INT], [25, INT], [36, INT], [37, INT], [44, INT],
+]) // prettier-ignore
+
+/** cork, encap, no_check6_tx, no_check6_rx, segment, gro */
+const udpOptions = table(IPPROTO_UDP, [[1, INT], [100, INT], [101, INT], [102, INT], [103, INT], [104, INT]]) // prettier-ignore
+
+export function optionsFor(family: number, protocol: number): readonly OptionEntry[] {
+  if (family === AF_UNIX) return socketOptions
+  const ip = family === AF_INET6 ? [...ipv6Options, ...ipOptions] : ipOptions
+  return [...ip, ...(protocol === IPPROTO_TCP ? tcpOptions : udpOptions), ...socketOptions]
+}

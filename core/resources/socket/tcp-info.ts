@@ -1,0 +1,26 @@
+/** TCP_INFO (struct tcp_info in linux/tcp.h). */
+import { native } from '../../../native/index.js'
+import type { SeenDescription } from '../description.js'
+import { IPPROTO_TCP } from './option-table.js'
+
+const TCP_INFO = 11
+const TCP_INFO_BYTES = 32
+
+export const TCP_ESTABLISHED = 1
+export const TCP_CLOSE = 7
+export const TCP_LISTEN = 10
+
+export interface TcpInfo {
+  /** TCP_* of net/tcp_states.h. */
+  readonly state: number
+  /** Of a listening socket: connections that wait to be accepted, and how many may. */
+  readonly waiting: number
+  readonly backlog: number
+}
+
+export function tcpInfo(seen: SeenDescription): TcpInfo {
+  const bytes = native.getsockopt(seen.duplicate(), IPPROTO_TCP, TCP_INFO, TCP_INFO_BYTES)
+  const view = new DataView(bytes.buffer, bytes.byteOffset)
+  // A listening socket says its queue where others count packets: tcpi_unacked, tcpi_sacked.
+  return { state: view.getUint8(0), waiting: view.getUint32(24, true), backlog: view.getUint32(28, true) }
+}

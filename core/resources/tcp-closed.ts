@@ -1,0 +1,135 @@
+/**
+ * TCP connections. One to the outside cannot be carried; by option it comes back as a connection that the peer has reset. So does one that
+ * was reset already.
+ */
+import { native } from '../../native/index.js'
+import type { Cell } from '../program/bundle.js'
+import { defineKind } from './description.js'
+import type { DescriptionKind, Emitter, SeenDescription, SeenTree } from './description.js'
+import { closeDescriptor } from './emission.js'
+import { refusal } from './refusal.js'
+import { isAnywhere, isLoopback, loopbackAddress, portOf, printAddress } from './socket/address.js'
+import { AF_INET, AF_INET6, IPPROTO_TCP, SO_LINGER, SOL_SOCKET } from './socket/option-table.js'
+import { collectOptions, emitOptions } from './socket/options.js'
+import type { SocketOption } from './socket/options.js'
+import { socketOf } from './socket/seen-socket.js'
+import { TCP_CLOSE, TCP_LISTEN, tcpInfo } from './socket/tcp-info.js'
+
+export interface TcpClosed {
+  family: number
+  /** ECONNRESET, for the next call to report. */
+  errorPending: boolean
+  options: SocketOption[]
+}
+
+const SOCK_STREAM = 1
+const SOCK_CLOEXEC = 0o2000000
+const SO_ERROR = 4
+const POLLIN = 0x1
+const POLLERR = 0x8
+const POLLRDHUP = 0x2000
+const RESET_TIMEOUT_MS = 1000
+/** What the connection made of itself, not the program: maximum segment, window, processor, pacing. */
+const negotiated: ReadonlySet<string> = new Set(['6:2', '6:10', '1:49', '1:47'])
+
+export function isTcp(seen: SeenDescription): boolean {
+  const socket = socketOf(seen)
+  return socket !== undefined && (socket.family === AF_INET || socket.family === AF_INET6) && socket.protocol === IPPROTO_TCP
+}
+
+const events = (seen: SeenDescription): number => native.poll(seen.duplicate(), POLLIN | POLLRDHUP, 0)
+
+export const tcpClosed: DescriptionKind<unknown> = defineKind<TcpClosed>({
+  name: 'tcp_closed',
+
+  recognises(seen) {
+    if (!isTcp(seen)) return false
+    const { state } = tcpInfo(seen)
+    // A closed socket that never was connected has nothing to read, not even an end.
+    return state !== TCP_LISTEN && (state !== TCP_CLOSE || (events(seen) & POLLRDHUP) !== 0)
+  },
+
+  collect(seen, tree) {
+    const family = socketOf(seen)?.family ?? AF_INET
+    const closed = tcpInfo(seen).state === TCP_CLOSE
+    if (!closed) refuseConnection(seen, tree)
+    const options = collectOptions(seen, family, SOCK_STREAM, IPPROTO_TCP).filter(
+      ({ level, option }) => !negotiated.has(`${level}:${option}`),
+    )
+    return { family, errorPending: !closed || (events(seen) & POLLERR) !== 0, options }
+  },
+
+  open({ family, errorPending, options }, emitter) {
+    const { program } = emitter
+    const fd = resetConnection(family, emitter)
+    if (!errorPending) program.call('getsockopt', [fd, SOL_SOCKET, SO_ERROR, program.bundle.allocate(4), program.bundle.words(4)])
+    emitOptions(program, fd, options, 'others')
+    return fd
+  },
+})
+
+function refuseConnection(seen: SeenDescription, tree: SeenTree): void {
+  const local = native.getsockname(seen.duplicate())
+  const peer = native.getpeername(seen.duplicate())
+  const isPeer = (other: SeenDescription): boolean =>
+    peer !== null &&
+    isTcp(other) &&
+    sameAddress(native.getsockname(other.duplicate()), peer) &&
+    sameAddress(native.getpeername(other.duplicate()), local)
+  if (tree.descriptions.some(isPeer))
+    throw refusal(
+      seen,
+      'THAW_TCP_INSIDE',
+      `is a TCP connection to ${printAddress(peer ?? local)}, within the fixture, which is not carried yet`,
+      'Close it in the warm-up, or use a unix socket.',
+    )
+  const waitsFor = tree.descriptions.find(
+    (other) => peer !== null && socketOf(other)?.listening === true && isTcp(other) && reaches(peer, native.getsockname(other.duplicate())),
+  )
+  if (peer !== null && waitsFor !== undefined)
+    throw refusal(
+      seen,
+      'THAW_TCP_BACKLOG',
+      `is a TCP connection to ${printAddress(peer)}, which descriptor ${waitsFor.fd} listens for and has not accepted yet`,
+      'Let it accept the connection before the checkpoint.',
+    )
+  if (tree.options.tcp === 'close') return
+  const is = peer === null ? 'is a TCP connection that is being made' : `is a TCP connection to ${printAddress(peer)}, outside the fixture`
+  throw refusal(seen, 'THAW_TCP_OUTSIDE', is, "Close it in the warm-up, start that server inside the fixture, or pass { tcp: 'close' }.")
+}
+
+/** A local connection whose accepted end is nowhere in the tree. */
+function reaches(peer: Uint8Array, listening: Uint8Array): boolean {
+  if (portOf(peer) !== portOf(listening)) return false
+  return sameAddress(peer, listening) || (isLoopback(peer) && isAnywhere(listening))
+}
+
+/** As printed, since IPv4 may show in an IPv6 address on one side. */
+function sameAddress(a: Uint8Array | null, b: Uint8Array | null): boolean {
+  return a !== null && b !== null && printAddress(a) === printAddress(b)
+}
+
+/** A connection to ourselves, whose other end is closed the hard way (SO_LINGER of no seconds). */
+function resetConnection(family: number, emitter: Emitter): Cell {
+  const { program } = emitter
+  const { bundle } = program
+  const address = loopbackAddress(family)
+  const name = bundle.bytes(address)
+  const nameLength = bundle.words(address.length)
+  const listener = program.call('socket', [family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP])
+  program.call('bind', [listener, name, address.length])
+  program.call('listen', [listener, 1])
+  program.call('getsockname', [listener, name, nameLength])
+  const blocking = program.call('socket', [family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP])
+  program.call('connect', [blocking, name, address.length])
+  const peer = program.call('accept4', [listener, 0, 0, SOCK_CLOEXEC])
+  program.call('setsockopt', [peer, SOL_SOCKET, SO_LINGER, bundle.bytes(new Uint8Array(Int32Array.of(1, 0).buffer)), 8])
+  closeDescriptor(program, peer)
+  closeDescriptor(program, listener)
+  const fd = emitter.raise(blocking)
+  // struct pollfd: that it hung up is always reported.
+  const pollFd = bundle.allocate(8)
+  program.store(pollFd, fd, 4)
+  program.call('poll', [pollFd, 1, RESET_TIMEOUT_MS], { equal: 1 })
+  return fd
+}

@@ -1,0 +1,58 @@
+/** Listening TCP sockets, IPv4 and IPv6. */
+import { native } from '../../native/index.js'
+import { defineKind } from './description.js'
+import type { DescriptionKind } from './description.js'
+import { refusal } from './refusal.js'
+import { portOf } from './socket/address.js'
+import { bindWithOptions, emitSocket } from './socket/emission.js'
+import { AF_INET, AF_INET6, IPPROTO_TCP } from './socket/option-table.js'
+import { collectOptions } from './socket/options.js'
+import type { SocketOption } from './socket/options.js'
+import { socketOf } from './socket/seen-socket.js'
+import { tcpInfo } from './socket/tcp-info.js'
+
+export interface TcpListener {
+  family: number
+  address: Uint8Array
+  backlog: number
+  options: SocketOption[]
+}
+
+const SOCK_STREAM = 1
+
+export const tcpListener: DescriptionKind<unknown> = defineKind<TcpListener>({
+  name: 'tcp_listener',
+
+  recognises(seen) {
+    const socket = socketOf(seen)
+    return (
+      socket !== undefined &&
+      (socket.family === AF_INET || socket.family === AF_INET6) &&
+      socket.protocol === IPPROTO_TCP &&
+      socket.listening
+    )
+  },
+
+  collect(seen) {
+    const family = socketOf(seen)?.family ?? AF_INET
+    const address = native.getsockname(seen.duplicate())
+    const { waiting, backlog } = tcpInfo(seen)
+    if (waiting > 0)
+      throw refusal(
+        seen,
+        'THAW_TCP_BACKLOG',
+        `listens on TCP port ${portOf(address)} and has connections that it has not accepted yet (${waiting})`,
+        'Let it accept them, or close them, before the checkpoint.',
+      )
+    return { family, address, backlog, options: collectOptions(seen, family, SOCK_STREAM, IPPROTO_TCP) }
+  },
+
+  open({ family, address, backlog, options }, emitter) {
+    const { program } = emitter
+    const fd = emitSocket(emitter, family, SOCK_STREAM, IPPROTO_TCP)
+    program.for(`TCP port ${portOf(address)}`, () =>
+      bindWithOptions(emitter, fd, options, address, () => program.call('listen', [fd, backlog])),
+    )
+    return fd
+  },
+})

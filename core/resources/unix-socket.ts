@@ -1,0 +1,99 @@
+/**
+ * Unix sockets (unix(7)): listening, connected within the tree, left by their peer, or not connected; with names, and with what is queued.
+ *
+ *   open     sockets, names, connections
+ *   connect  what is queued is sent by its senders; then halves are shut down and peers that are gone closed
+ *   place    names are taken away again where their files are gone, since by now nobody needs them any more
+ */
+import { closeDescriptor } from './emission.js'
+import { defineKind } from './description.js'
+import type { DescriptionKind } from './description.js'
+import { emitOptions } from './socket/options.js'
+import type { SocketOption } from './socket/options.js'
+import { collectUnix } from './unix/collect.js'
+import { openBound, rememberSender, settleDatagrams } from './unix/datagrams.js'
+import { isUnixSocket } from './unix/diag.js'
+import { emitAftermath, emitBind } from './unix/names.js'
+import type { SocketFile } from './unix/names.js'
+import { listenerFor, openEnd, settleEnd } from './unix/pairs.js'
+import type { UnixMessage } from './unix/queue.js'
+
+export type UnixState = 'unconnected' | 'listening' | 'connected' | 'orphaned'
+
+export interface UnixSocket {
+  /** SOCK_STREAM 1, SOCK_DGRAM 2, SOCK_SEQPACKET 5. */
+  type: number
+  inode: number
+  state: UnixState
+  /** sun_path as it was bound, with the null byte that ends a path; empty: no name. */
+  address: Uint8Array
+  file: SocketFile | null
+  /** Inode of the peer in the tree; 0 without. */
+  peer: number
+  /** The peer is connected to this one too. */
+  mutual: boolean
+  /** Of a connection with names: this end was accepted, the other has connected. */
+  accepted: boolean
+  peerAddress: Uint8Array
+  peerFile: SocketFile | null
+  backlog: number
+  /** RCV_SHUTDOWN 1, SEND_SHUTDOWN 2. */
+  shutdown: number
+  /** ECONNRESET waits to be reported: the peer was closed with something unread. */
+  reset: boolean
+  options: SocketOption[]
+  queue: UnixMessage[]
+  /** SO_PEERCRED; -1 where there is none. */
+  peerUid: number
+  peerGid: number
+}
+
+const SOCK_DGRAM = 2
+
+/** Datagram sockets are pairs only if connected both ways, or left by a peer without a name. */
+const isPair = ({ type, state, mutual }: UnixSocket): boolean =>
+  state === 'orphaned' || (state === 'connected' && (type !== SOCK_DGRAM || mutual))
+
+export const unixSocket: DescriptionKind<unknown> = defineKind<UnixSocket>({
+  name: 'unix_socket',
+
+  recognises: (seen) => isUnixSocket(seen),
+
+  collect: collectUnix,
+
+  open(socket, emitter) {
+    if (socket.state === 'listening') {
+      const listener = listenerFor(socket, socket, emitter)
+      listener.taken = true
+      return listener.fd
+    }
+    if (!isPair(socket)) return openBound(socket, emitter)
+    const end = openEnd(socket, emitter)
+    if (socket.type === SOCK_DGRAM && socket.address.length > 0) {
+      emitBind(emitter, end, socket.address, socket.file)
+      rememberSender(socket, emitter, end)
+    }
+    return end
+  },
+
+  connect(socket, emitter, self) {
+    if (isPair(socket)) return settleEnd(socket, emitter, self)
+    if (socket.state !== 'listening') return settleDatagrams(socket, emitter, self)
+    emitOptions(emitter.program, self, socket.options, 'all')
+    // Longer while connections were made through it.
+    emitter.program.call('listen', [self, socket.backlog])
+  },
+
+  place(socket, emitter) {
+    if (isPair(socket) && socket.type !== SOCK_DGRAM && socket.address.length + socket.peerAddress.length > 0) {
+      const [address, file] = socket.accepted ? [socket.address, socket.file] : [socket.peerAddress, socket.peerFile]
+      const listener = listenerFor(socket, { address, file }, emitter)
+      if (!listener.taken) closeDescriptor(emitter.program, listener.fd)
+      if (!listener.taken) emitAftermath(emitter, file)
+      listener.taken = true
+      if (!socket.accepted) emitAftermath(emitter, socket.file)
+    } else {
+      emitAftermath(emitter, socket.file)
+    }
+  },
+})

@@ -1,0 +1,136 @@
+/** What a unix socket is, read from outside. */
+import { native } from '../../../native/index.js'
+import type { SeenDescription, SeenTree } from '../description.js'
+import { otherEndInTree } from '../other-end.js'
+import { refusal } from '../refusal.js'
+import { AF_UNIX, intOf, SOL_SOCKET } from '../socket/option-table.js'
+import { collectOptions } from '../socket/options.js'
+import { socketOf } from '../socket/seen-socket.js'
+import type { UnixSocket, UnixState } from '../unix-socket.js'
+import { inodeOf, isUnixSocket, readUnixDiag } from './diag.js'
+import type { UnixDiag } from './diag.js'
+import { collectFile, printName } from './names.js'
+import { queueOf } from './queue.js'
+
+const SOCK_DGRAM = 2
+const SO_PEERCRED = 17
+const TCP_LISTEN = 10
+const POLLIN = 1
+const POLLERR = 8
+
+const asText = (address: Uint8Array): string => Buffer.from(address).toString('latin1')
+
+export function collectUnix(seen: SeenDescription, tree: SeenTree): UnixSocket {
+  const { type, peer, backlog, shutdown } = readUnixDiag(seen)
+  const state = stateOf(seen, tree)
+  const [, peerUid = -1, peerGid = -1] = credentials(seen)
+  const socket: UnixSocket = {
+    type,
+    inode: inodeOf(seen),
+    state,
+    ...namesOf(seen, tree, state),
+    peer: state === 'connected' ? (peer ?? 0) : 0,
+    backlog,
+    shutdown,
+    reset: state === 'orphaned' && (native.poll(seen.duplicate(), POLLIN, 0) & POLLERR) !== 0,
+    options: collectOptions(seen, AF_UNIX, type, 0),
+    queue: queueOf(seen, tree),
+    peerUid,
+    peerGid,
+  }
+  refuseStray(seen, tree, socket)
+  return socket
+}
+
+type Names = Pick<UnixSocket, 'address' | 'file' | 'peerAddress' | 'peerFile' | 'mutual' | 'accepted'>
+
+/** An accepted socket has its listener's name: so the end that has the name of a listener was accepted. */
+function namesOf(seen: SeenDescription, tree: SeenTree, state: UnixState): Names {
+  const diag = readUnixDiag(seen)
+  const address = diag.name ?? new Uint8Array()
+  const connected = state === 'connected' || state === 'orphaned'
+  const peerAddress = (connected ? native.getpeername(seen.duplicate())?.subarray(2) : undefined) ?? new Uint8Array()
+  const peer = tree.descriptions.find((other) => inodeOf(other) === diag.peer && isUnixSocket(other))
+  const peerDiag = peer === undefined ? undefined : readUnixDiag(peer)
+  const [listener, peerListener] = [listenerNamed(tree, address), listenerNamed(tree, peerAddress)]
+  const isFirst = inodeOf(seen) < (diag.peer ?? 0)
+  return {
+    address,
+    file: collectFile(seen, address, diag.file?.inode),
+    peerAddress,
+    peerFile: collectFile(seen, peerAddress, (peerDiag ?? peerListener)?.file?.inode),
+    mutual: state === 'connected' && peerDiag?.peer === inodeOf(seen),
+    accepted: address.length > 0 && (peerAddress.length === 0 || listener !== undefined || (peerListener === undefined && isFirst)),
+  }
+}
+
+function listenerNamed(tree: SeenTree, name: Uint8Array): UnixDiag | undefined {
+  if (name.length === 0) return undefined
+  const listeners = tree.descriptions.filter((other) => isUnixSocket(other) && socketOf(other)?.listening === true)
+  return listeners.map(readUnixDiag).find((diag) => diag.name !== undefined && asText(diag.name) === asText(name))
+}
+
+function stateOf(seen: SeenDescription, tree: SeenTree): UnixState {
+  const { state, peer, type, waiting, name } = readUnixDiag(seen)
+  if (state === TCP_LISTEN) {
+    if (waiting === 0) return 'listening'
+    throw refusal(
+      seen,
+      'THAW_UNIX_BACKLOG',
+      `listens on ${printName(name ?? new Uint8Array())} and has connections that it has not accepted yet`,
+      'Let it accept them, or close them, before the checkpoint.',
+    )
+  }
+  if (peer === undefined) return 'unconnected'
+  if (otherEndInTree(seen, tree) === 'inside') return 'connected'
+  if (otherEndInTree(seen, tree) === 'gone') return 'orphaned'
+  const to = native.getpeername(seen.duplicate())?.subarray(2) ?? new Uint8Array()
+  const whom = to.length === 0 ? 'to a peer' : `to ${printName(to)}`
+  if (peer === 0 && type !== SOCK_DGRAM)
+    throw refusal(
+      seen,
+      'THAW_UNIX_BACKLOG',
+      `is a unix socket connected ${whom}, which has not accepted the connection yet`,
+      'Let it accept the connection before the checkpoint.',
+    )
+  throw refusal(
+    seen,
+    'THAW_UNIX_OUTSIDE',
+    `is a unix socket connected ${whom} outside the tree`,
+    'Close it in the warm-up, or start that program inside the fixture.',
+  )
+}
+
+function credentials(seen: SeenDescription): number[] {
+  const bytes = native.getsockopt(seen.duplicate(), SOL_SOCKET, SO_PEERCRED, 12)
+  return [0, 4, 8].map((offset) => intOf(bytes.subarray(offset, offset + 4)))
+}
+
+/** Datagrams and datagram peers that nobody could send or be again. */
+function refuseStray(seen: SeenDescription, tree: SeenTree, { type, state, mutual, address, peerAddress, queue }: UnixSocket): void {
+  if (type !== SOCK_DGRAM || mutual) return
+  if (state === 'connected' && peerAddress.length === 0)
+    throw refusal(
+      seen,
+      'THAW_UNIX_PEER',
+      'is a datagram socket connected to one without a name, which is not connected to it',
+      'Close it in the warm-up.',
+    )
+  if (state === 'orphaned' && (queue.length > 0 || peerAddress.length > 0))
+    throw refusal(
+      seen,
+      'THAW_UNIX_PEER',
+      'is a datagram socket whose peer was closed',
+      'Close it in the warm-up, or let it receive what it was sent.',
+    )
+  const known = (sender: Uint8Array): boolean =>
+    tree.descriptions.some((other) => isUnixSocket(other) && asText(readUnixDiag(other).name ?? new Uint8Array()) === asText(sender))
+  const stray = queue.find(({ sender }) => (sender.length === 0 ? address.length === 0 : !known(sender)))
+  if (stray !== undefined)
+    throw refusal(
+      seen,
+      'THAW_UNIX_SENDER',
+      `holds a datagram from ${printName(stray.sender) || 'a socket without a name'}, which is not in the tree`,
+      'Let it receive the datagram before the checkpoint.',
+    )
+}

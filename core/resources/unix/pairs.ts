@@ -1,0 +1,98 @@
+/** Connections between unix sockets of the tree, in programs: made as one end is opened, filled and settled when both are. */
+import type { Cell } from '../../program/bundle.js'
+import type { Emitter } from '../description.js'
+import { closeDescriptor, raisePair } from '../emission.js'
+import { emitSocket, SOCK_FLAGS } from '../socket/emission.js'
+import { AF_UNIX } from '../socket/option-table.js'
+import { emitOptions } from '../socket/options.js'
+import type { UnixSocket } from '../unix-socket.js'
+import { asUser } from './credentials.js'
+import { callWithName, emitBind } from './names.js'
+import type { SocketFile } from './names.js'
+import { sendMessages } from './send.js'
+
+const SOCK_DGRAM = 2
+const SHUT_RDWR = 2
+const BOTH = 3
+const LONG_BACKLOG = 128
+
+interface Pair {
+  readonly own: Cell
+  readonly other: Cell
+  /** Ends that are connected: the one whose description was opened first comes first. */
+  readonly ends: { readonly socket: UnixSocket; readonly self: Cell }[]
+}
+
+const keyOf = ({ inode, peer }: UnixSocket): number => (peer === 0 ? inode : Math.min(inode, peer))
+
+/** The socket's end of its connection; a socket without a peer gets one, which is closed when it has sent what is queued. */
+export function openEnd(socket: UnixSocket, emitter: Emitter): Cell {
+  const opened = emitter.shared<{ pair?: Pair; inode?: number }>('unix-pair', keyOf(socket), () => ({}))
+  if (opened.pair !== undefined) return opened.inode === socket.inode ? opened.pair.own : opened.pair.other
+  const [own, other] = makePair(socket, emitter)
+  opened.pair = { own, other, ends: [] }
+  opened.inode = socket.inode
+  return own
+}
+
+function makePair(socket: UnixSocket, emitter: Emitter): readonly [Cell, Cell] {
+  const { program, bundle } = emitter
+  const named = socket.type !== SOCK_DGRAM && socket.address.length + socket.peerAddress.length > 0
+  if (!named) {
+    const address = bundle.allocate(8)
+    asUser(program, socket, () => program.call('socketpair', [AF_UNIX, socket.type | SOCK_FLAGS, 0, address]))
+    return raisePair(emitter, address)
+  }
+  const own = { address: socket.address, file: socket.file }
+  const peer = { address: socket.peerAddress, file: socket.peerFile }
+  const [accepting, connecting] = socket.accepted ? [own, peer] : [peer, own]
+  const listener = listenerFor(socket, accepting, emitter)
+  const client = emitSocket(emitter, AF_UNIX, socket.type, 0)
+  if (connecting.address.length > 0) emitBind(emitter, client, connecting.address, connecting.file)
+  asUser(program, socket, () => callWithName(program, 'connect', client, accepting.address, accepting.file?.folder ?? ''))
+  const accepted = emitter.raise(program.call('accept4', [listener.fd, 0, 0, SOCK_FLAGS]))
+  return socket.accepted ? [accepted, client] : [client, accepted]
+}
+
+interface Listener {
+  readonly fd: Cell
+  /** A description of the image has it; else it served to make connections, and is closed. */
+  taken: boolean
+}
+
+export function listenerFor(
+  socket: UnixSocket,
+  { address, file }: { address: Uint8Array; file: SocketFile | null },
+  emitter: Emitter,
+): Listener {
+  return emitter.shared('unix-listener', `${socket.type} ${Buffer.from(address).toString('hex')}`, () => {
+    const fd = emitSocket(emitter, AF_UNIX, socket.type, 0)
+    if (address.length > 0) emitBind(emitter, fd, address, file)
+    asUser(emitter.program, socket, () => emitter.program.call('listen', [fd, LONG_BACKLOG]))
+    return { fd, taken: false }
+  })
+}
+
+/** Called once per end; when the last is there, data can flow. */
+export function settleEnd(socket: UnixSocket, emitter: Emitter, self: Cell): void {
+  const { pair } = emitter.shared<{ pair?: Pair }>('unix-pair', keyOf(socket), () => ({}))
+  if (pair === undefined) throw new Error('a socket was connected before it was opened')
+  pair.ends.push({ socket, self })
+  if (pair.ends.length < (socket.peer === 0 ? 1 : 2)) return
+  const { program } = emitter
+  // What a socket wants to be told of each message must be asked for before the message comes; buffers shrink after it has.
+  for (const end of pair.ends) emitOptions(program, end.self, end.socket.options, 'others')
+  for (const end of pair.ends) sendMessages(emitter, end.self === pair.own ? pair.other : pair.own, end.socket.queue)
+  if (socket.peer === 0) abandon(socket, emitter, pair)
+  else for (const end of pair.ends) if (end.socket.shutdown !== 0) program.call('shutdown', [end.self, howOf(end.socket.shutdown)])
+  for (const end of pair.ends) emitOptions(program, end.self, end.socket.options, 'buffers')
+}
+
+/** SHUT_RD 0, SHUT_WR 1, SHUT_RDWR 2 from the mask. */
+const howOf = (mask: number): number => (mask === BOTH ? SHUT_RDWR : mask - 1)
+
+/** A peer that closes with something unread leaves ECONNRESET behind. */
+function abandon({ reset }: UnixSocket, { program, bundle }: Emitter, { own, other }: Pair): void {
+  if (reset) program.call('write', [own, bundle.bytes(new Uint8Array(1)), 1], { equal: 1 })
+  closeDescriptor(program, other)
+}

@@ -1,0 +1,127 @@
+/** What is queued in a unix socket: read without taking it out (MSG_PEEK), with its boundaries, senders, and descriptors in flight. */
+import { native } from '../../../native/index.js'
+import type { Message } from '../../../native/index.js'
+import type { SeenDescription, SeenTree } from '../description.js'
+import { intBytes, intOf, SO_PEEK_OFF, SOL_SOCKET } from '../socket/option-table.js'
+import { socketOf } from '../socket/seen-socket.js'
+import { isUnixSocket, readUnixDiag } from './diag.js'
+
+export interface UnixMessage {
+  data: Uint8Array
+  /** Ids of the descriptions in flight. */
+  descriptions: number[]
+  /** sun_path of the sender of a datagram; empty: it has no name. */
+  sender: Uint8Array
+}
+
+const SOCK_STREAM = 1
+const FIONREAD = 0x541b
+const MSG_PEEK = 0x2
+const MSG_DONTWAIT = 0x40
+const PROT_NONE = 0
+const PROT_READ_WRITE = 3
+const MAP_PRIVATE_ANONYMOUS = 0x22
+const MOST_DESCRIPTORS = 253
+/** More than the largest buffer of a sender. */
+const LARGEST_MESSAGE = 8 << 20
+const RCV_SHUTDOWN = 1
+
+const known = new WeakMap<SeenDescription, UnixMessage[]>()
+
+/** What is queued, once the tree stands still. */
+export function queueOf(seen: SeenDescription, tree: SeenTree): UnixMessage[] {
+  const before = known.get(seen)
+  if (before !== undefined || !tree.frozen || socketOf(seen)?.listening === true) return before ?? []
+  const queue = readQueue(seen, tree)
+  known.set(seen, queue)
+  return queue
+}
+
+/** Reads all queues first: what is in flight may be the other end of something, or carry more itself. */
+export function discoverInFlight(tree: SeenTree): void {
+  for (const seen of tree.descriptions) if (isUnixSocket(seen)) queueOf(seen, tree)
+}
+
+/** While the tree runs, queues are not read: what is not found may be in one of them. */
+export function mayBeInFlight(tree: SeenTree): boolean {
+  return (
+    !tree.frozen &&
+    tree.descriptions.some((seen) => isUnixSocket(seen) && socketOf(seen)?.listening === false && bytesIn(seen.duplicate()) > 0)
+  )
+}
+
+/** The socket's own peek offset is borrowed for the time. */
+function readQueue(seen: SeenDescription, tree: SeenTree): UnixMessage[] {
+  const { type, shutdown } = readUnixDiag(seen)
+  const fd = seen.duplicate()
+  const before = native.getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, 4)
+  const peek = (length: number, offset?: number): Message | null => {
+    if (offset !== undefined) native.setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, intBytes(offset))
+    return native.receiveMessage(fd, length, MOST_DESCRIPTORS, MSG_PEEK | MSG_DONTWAIT)
+  }
+  const keep = (message: Message): UnixMessage => ({
+    data: message.bytes,
+    descriptions: message.descriptors.map((descriptor) => tree.inFlight(descriptor, seen.process).id),
+    sender: message.sender.subarray(2),
+  })
+  try {
+    return type === SOCK_STREAM ? readStream(fd, peek, keep) : readMessages(peek, keep, (shutdown & RCV_SHUTDOWN) !== 0)
+  } finally {
+    native.setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, before)
+  }
+}
+
+type Peek = (length: number, offset?: number) => Message | null
+type Keep = (message: Message) => UnixMessage
+
+/** From one message to the next the offset moves on by itself. */
+function readMessages(peek: Peek, keep: Keep, shut: boolean): UnixMessage[] {
+  const messages: UnixMessage[] = []
+  for (let message = peek(LARGEST_MESSAGE, 0); message !== null; message = peek(LARGEST_MESSAGE)) {
+    // Nothing, from a socket that is shut for reading, is the end and not an empty message.
+    if (shut && message.bytes.length === 0 && message.descriptors.length === 0) break
+    messages.push(keep(message))
+  }
+  return messages
+}
+
+/** A look ends with the piece that descriptors came with. */
+function readStream(fd: number, peek: Peek, keep: Keep): UnixMessage[] {
+  const messages: UnixMessage[] = []
+  const total = bytesIn(fd)
+  for (let at = 0; at < total;) {
+    const message = peek(total - at, at)
+    if (message === null || message.bytes.length === 0) break
+    const plain = message.descriptors.length === 0 ? message.bytes.length : piecesBefore(fd, at, message.bytes.length)
+    if (plain > 0) messages.push({ data: message.bytes.subarray(0, plain), descriptions: [], sender: new Uint8Array() })
+    if (message.descriptors.length > 0) messages.push(keep({ ...message, bytes: message.bytes.subarray(plain) }))
+    at += message.bytes.length
+  }
+  return messages
+}
+
+function bytesIn(fd: number): number {
+  const answer = new Uint8Array(4)
+  native.ioctl(fd, FIONREAD, answer)
+  return intOf(answer)
+}
+
+/**
+ * How many bytes come before the last of the pieces that `length` bytes consist of. Pieces are copied whole or not at all: the last
+ * one does not fit into memory that ends one byte too early, and the look ends before it.
+ */
+function piecesBefore(fd: number, at: number, length: number): number {
+  const roomBytes = BigInt(Math.ceil(length / 4096) * 4096)
+  const room = native.syscall('mmap', [0, roomBytes + 4096n, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0])
+  try {
+    const end = room + roomBytes
+    native.syscall('mprotect', [end, 4096, PROT_NONE])
+    native.setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, intBytes(at))
+    return Number(native.syscall('recvfrom', [fd, end - BigInt(length - 1), length, MSG_PEEK | MSG_DONTWAIT, 0, 0]))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EFAULT') return 0
+    throw error
+  } finally {
+    native.syscall('munmap', [room, roomBytes + 4096n])
+  }
+}

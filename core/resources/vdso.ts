@@ -1,0 +1,29 @@
+/** The vDSO: a thread is not kept in the middle of it, where it may hold half of a clock reading. */
+import { native } from '../../native/index.js'
+import { stopped } from '../checkpoint/seize.js'
+import { CheckpointError } from '../errors.js'
+import type { MappingLine } from '../proc/maps.js'
+import { get } from '../program/registers.js'
+
+/** Far more than the longest way through a vDSO function. */
+const MOST_STEPS = 10_000
+const SIGTRAP = 5
+
+/**
+ * Steps a frozen thread out of the vDSO, instruction by instruction. Signals are not blocked meanwhile, as a tracer that dies would leave
+ * them so: one that comes is delivered, and its handler's first instruction is as good a place as any.
+ */
+export function leaveVdso(tid: number, lines: readonly MappingLine[]): void {
+  const vdso = lines.find(({ path }) => path === '[vdso]')
+  if (vdso === undefined) return
+  for (let steps = 0; steps < MOST_STEPS; steps++) {
+    const rip = get(native.getRegisters(tid), 'rip')
+    if (rip < vdso.start || rip >= vdso.end) return
+    const status = native.step(tid)
+    if (status.kind !== 'stopped' || status.signal === SIGTRAP) continue
+    native.interrupt(tid)
+    native.resume(tid, status.signal)
+    if (stopped(tid)) return
+  }
+  throw new CheckpointError('THAW_VDSO', `Cannot checkpoint thread ${tid}: it does not leave the vDSO.`, { pid: tid })
+}

@@ -1,0 +1,72 @@
+/** Making one mapping again: protection, kind, advice. */
+import type { Mapping, PageRange } from '../image/model.js'
+import { MappingKind } from '../image/model.js'
+import type { Cell } from '../program/bundle.js'
+import type { Program } from '../program/program.js'
+
+const PROT_READ_WRITE = 3
+const PROT_WRITE = 2
+const MAP_SHARED = 0x01
+const MAP_PRIVATE = 0x02
+const MAP_ANONYMOUS = 0x20
+const MAP_DROPPABLE = 0x08
+const MAP_GROWSDOWN = 0x100
+const MAP_NORESERVE = 0x4000
+const MAP_FIXED_NOREPLACE = 0x100000
+
+/** madvise(2) values by the VmFlags letters that they leave, for those that survive a fork as they are. */
+const advice: Readonly<Record<string, number>> = { rr: 1, sr: 2, mg: 12, hg: 14, nh: 15, dd: 16, wf: 18 }
+const MADV_DONTFORK = 10
+const MLOCK_ONFAULT = 1
+
+/**
+ * Whether the mapping must be writable while it is filled, and gets its own protection afterwards. One that was writable once is accounted for
+ * (VM_ACCOUNT) ever after, with pages of its own or without.
+ */
+export function needsProtecting(mapping: Mapping, pages: readonly PageRange[]): boolean {
+  if ((mapping.protection & PROT_READ_WRITE) === PROT_READ_WRITE) return false
+  return mapping.flags.includes('ac') || pagesOf(pages, [mapping]).length > 0
+}
+
+/** The ranges that lie in these mappings. */
+export function pagesOf(pages: readonly PageRange[], mappings: readonly Mapping[]): PageRange[] {
+  return pages.filter(({ start }) => mappings.some((mapping) => mapping.start <= start && start < mapping.end))
+}
+
+/** @param file open descriptor of the mapping's file, if it has one */
+export function emitMapping(program: Program, mapping: Mapping, writable: boolean, file: Cell | undefined): void {
+  const protection = writable ? mapping.protection | PROT_READ_WRITE : mapping.protection
+  const length = mapping.end - mapping.start
+  program.call('mmap', [mapping.start, length, protection, mmapFlags(mapping), file ?? -1, mapping.offset], { equal: mapping.start })
+}
+
+export function mmapFlags({ kind, flags }: Mapping): number {
+  const shared = kind === MappingKind.fileShared || kind === MappingKind.anonymousShared
+  const type = flags.includes('dp') ? MAP_DROPPABLE : shared ? MAP_SHARED : MAP_PRIVATE
+  const anonymous = kind === MappingKind.anonymous || kind === MappingKind.anonymousShared ? MAP_ANONYMOUS : 0
+  const grows = flags.includes('gd') ? MAP_GROWSDOWN : 0
+  const reserve = flags.includes('nr') ? MAP_NORESERVE : 0
+  return type | anonymous | grows | reserve | MAP_FIXED_NOREPLACE
+}
+
+/** What the template can set once for all instances. A droppable mapping has its flags from mmap. */
+export function emitAdvice(program: Program, { start, end, flags }: Mapping): void {
+  if (flags.includes('dp')) return
+  for (const flag of flags) {
+    const value = advice[flag]
+    if (value !== undefined) program.call('madvise', [start, end - start, value])
+  }
+}
+
+/** mseal(2), since Linux 6.10: last, as nothing can be changed afterwards. */
+export function emitSeal(program: Program, { start, end, flags }: Mapping): void {
+  if (flags.includes('sl')) program.call('mseal', [start, end - start, 0])
+}
+
+/** What a fork would lose (locks) or lose the mapping by (DONTFORK): set by the instance. */
+export function emitInstanceAdvice(program: Program, { start, end, flags }: Mapping): void {
+  if (flags.includes('dc') && !flags.includes('io')) program.call('madvise', [start, end - start, MADV_DONTFORK])
+  if (flags.includes('lo')) program.call('mlock2', [start, end - start, flags.includes('lf') ? MLOCK_ONFAULT : 0])
+}
+
+export const writableMapping = ({ protection, flags }: Mapping): boolean => (protection & PROT_WRITE) !== 0 || flags.includes('mw')

@@ -1,0 +1,81 @@
+/**
+ * From an image to the programs that bring it back. A plan is compiled once per image; what differs from one instance to the next
+ * comes in as descriptors (`SPAWN_DESCRIPTORS`).
+ *
+ *   template ──fork──▶ spare ──clone3──▶ helper ──clone3(set_tid)──▶ root ──clone3(set_tid)──▶ its threads
+ */
+import { UnsupportedError } from '../errors.js'
+import type { ImageModel } from '../image/model.js'
+import { Bundle } from '../program/bundle.js'
+import { interpreterCode } from '../checkpoint/parasite.js'
+import { findHole } from '../checkpoint/space.js'
+import { SPAWN_DESCRIPTORS } from './planning.js'
+import type { PlanOptions, Planning, SpawnDescriptors } from './planning.js'
+import { emitRoot } from './root.js'
+import { emitSpawning } from './spawning.js'
+import { emitTemplate } from './template-program.js'
+
+export interface Plan {
+  /** Address of the interpreter; the bundle follows it. */
+  readonly base: bigint
+  readonly codeBytes: number
+  readonly bundle: Bundle
+  /** Interpreter and bundle, to be mapped at `base`. */
+  encode(): Uint8Array
+}
+
+const REGION_BYTES = 64n << 20n
+const SPARE_BYTES = 1n << 20n
+const LEAST_SERVICE_BASE = 64
+
+export function compile(image: ImageModel, options: PlanOptions): Plan {
+  const root = image.processes[0]
+  if (root === undefined) throw new Error('an image without a process')
+  const code = interpreterCode()
+  const taken = image.processes.flatMap(({ memory }) => memory.mappings)
+  const base = findHole(taken, REGION_BYTES)
+  const bundle = new Bundle(base + BigInt(code.length))
+  // The first data: where thaw-init leaves the address of its vDSO and finds the stack (native/init/template.c).
+  const handover = bundle.allocate(16)
+  // The first program: what thaw-init enters.
+  const main = bundle.program('template')
+  main.onFailure = bundle.program('template failed')
+  const planning: Planning = {
+    image,
+    options,
+    bundle,
+    root,
+    serviceBase: serviceBase(image),
+    region: { start: base, end: base + REGION_BYTES, spare: base + REGION_BYTES - SPARE_BYTES },
+    spawn: Object.fromEntries(SPAWN_DESCRIPTORS.map((name) => [name, bundle.cell(name)])) as unknown as SpawnDescriptors,
+    pageFile: bundle.cell('pages'),
+    control: bundle.cell('control'),
+    report: bundle.cell('report'),
+    spareTid: bundle.allocate(8),
+    failed: { instance: bundle.program('instance failed'), template: main.onFailure },
+  }
+  const spare = bundle.program('spare', planning.failed.instance)
+  const helper = bundle.program('helper', planning.failed.instance)
+  const restorer = bundle.program(`root ${root.pid}`, planning.failed.instance)
+  emitTemplate(main, planning, handover)
+  emitSpawning(main, { spare, helper, root: restorer }, planning)
+  emitRoot(restorer, planning)
+  const stackTop = bundle.stack(16384)
+  return { base, codeBytes: code.length, bundle, encode: () => encode(code, bundle, handover, stackTop) }
+}
+
+function encode(code: Uint8Array, bundle: Bundle, handover: bigint, stackTop: bigint): Uint8Array {
+  const encoded = bundle.encode()
+  const bytes = new Uint8Array(code.length + encoded.length)
+  if (BigInt(bytes.length) > REGION_BYTES - SPARE_BYTES)
+    throw new UnsupportedError('THAW_TOO_LARGE', `Cannot restore: its programs take ${bytes.length} bytes.`)
+  bytes.set(code)
+  bytes.set(encoded, code.length)
+  new DataView(bytes.buffer).setBigUint64(code.length + Number(handover - bundle.base) + 8, stackTop, true)
+  return bytes
+}
+
+function serviceBase(image: ImageModel): number {
+  const highest = Math.max(-1, ...image.processes.flatMap(({ descriptors }) => descriptors.map(({ fd }) => fd)))
+  return Math.max(LEAST_SERVICE_BASE, highest + 1)
+}

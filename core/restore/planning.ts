@@ -1,0 +1,45 @@
+/** What the emitters of one plan share. */
+import type { ImageModel, ProcessModel } from '../image/model.js'
+import type { Bundle, Cell } from '../program/bundle.js'
+import type { Program } from '../program/program.js'
+import type { Own } from './own.js'
+
+export interface PlanOptions {
+  /** CLONE_NEW* of the namespaces that an instance enters beside pid and time. */
+  readonly namespaces: number
+  /** Whether its pids are those of a namespace of its own, with an init of ours as pid 1, or of the namespace of this process. */
+  readonly pidNamespace: 'new' | 'current'
+  /** What a process of ours starts with. */
+  readonly own: Own
+}
+
+/** Descriptors that come with each request to spawn, in this order. */
+export const SPAWN_DESCRIPTORS = ['init', 'time', 'gate', 'status', 'stdin', 'stdout', 'stderr'] as const
+export type SpawnDescriptors = Readonly<Record<(typeof SPAWN_DESCRIPTORS)[number], Cell>>
+
+export interface Planning {
+  readonly image: ImageModel
+  readonly options: PlanOptions
+  readonly bundle: Bundle
+  readonly root: ProcessModel
+  /** First descriptor number that no process of the tree uses: ours stand from here on. */
+  readonly serviceBase: number
+  /** The region of the interpreter: everything else is unmapped. Its end is room to move the vDSO through. */
+  readonly region: { readonly start: bigint; readonly end: bigint; readonly spare: bigint }
+  readonly spawn: SpawnDescriptors
+  /** Raised descriptor of the page file in the template. */
+  readonly pageFile: Cell
+  /** Raised descriptors of the socket that requests come over, and of the pipe that the template tells its state over. */
+  readonly control: Cell
+  readonly report: Cell
+  /** A 32-bit word that is zero once the spare, whose memory a root has, is gone. */
+  readonly spareTid: bigint
+  /** Writes the failure to the status stream, or the control socket in the template, and exits. */
+  readonly failed: { readonly instance: Program; readonly template: Program }
+}
+
+/** What is left of a timer once the clocks go on; at least a nanosecond, as zero would disarm it. */
+export function remainingOf({ image }: Planning, due: bigint): bigint {
+  const left = due - image.clocks.taken
+  return left > 0n ? left : 1n
+}

@@ -1,0 +1,161 @@
+/** The template's loop: each request is answered with a fork of its memory, in the pid namespace that came with the request. */
+import type { Cell } from '../program/bundle.js'
+import { format } from '../program/format.js'
+import type { Program } from '../program/program.js'
+import { SPAWN_DESCRIPTORS } from './planning.js'
+import type { Planning } from './planning.js'
+
+const CLONE_VM = 0x100
+const CLONE_CHILD_CLEARTID = 0x20_0000
+const CLONE_CHILD_SETTID = 0x100_0000
+const CLONE_NEWPID = 0x2000_0000
+const SIGCHLD = 17
+const WALL = 0x4000_0000
+const F_DUPFD_CLOEXEC = 1030
+const MSG_CMSG_CLOEXEC = 0x4000_0000
+/** struct clone_args up to set_tid_size (CLONE_ARGS_SIZE_VER1). */
+export const CLONE_ARGS_BYTES = 80
+const CMSG_HEADER_BYTES = 16
+const HELPER_STACK_BYTES = 4096
+const ROOT_STACK_BYTES = 16384
+/** How a spare ends when the engine has closed its end of the control socket. */
+const NOBODY_ASKS = 3
+/** A request is told by its descriptors; the bytes only make it a message. */
+export const REQUEST_BYTES = 8
+/** failed, failed_op, failed_result, failed_tid: what goes over the status stream. */
+export const FAILURE_BYTES = 24
+
+/** Where the failure stands that an instance reports. */
+export const failureAddress = (planning: Planning): bigint => planning.bundle.base + BigInt(format.OFFSETOF_BUNDLE_FAILED)
+
+/**
+ * The template keeps a spare: a fork of itself, made before it is asked for, that becomes the next root's memory.
+ *
+ *   template ──fork──▶ spare: request → pid namespace ──CLONE_VM──▶ helper ──CLONE_VM, set_tid──▶ root
+ *
+ * The spare and the helper end at once, which leaves the root alone with the memory, as the child of the sandbox's init.
+ */
+export function emitSpawning(template: Program, programs: { spare: Program; helper: Program; root: Program }, planning: Planning): void {
+  emitFailures(planning)
+  emitTemplateLoop(template, programs.spare, planning)
+  emitSpare(programs.spare, programs.helper, planning)
+  programs.helper.for('root', () => {
+    const stack = { stack: planning.bundle.stack(ROOT_STACK_BYTES), stackBytes: ROOT_STACK_BYTES }
+    programs.helper.spawn(
+      programs.root,
+      cloneArgs(planning, { flags: CLONE_VM, pid: planning.root.pid, exitSignal: SIGCHLD, ...stack }),
+      CLONE_ARGS_BYTES,
+    )
+    programs.helper.call('exit', [0])
+  })
+}
+
+/** One spare after the other, until one says that nobody asks any more. */
+function emitTemplateLoop(template: Program, spare: Program, planning: Planning): void {
+  const status = planning.bundle.allocate(8)
+  const loop = template.here
+  template.for('spare', () => {
+    // The kernel clears this word in the spare's memory when the spare has let go of it (set_tid_address(2)).
+    const flags = CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID
+    const child = template.spawn(spare, cloneArgs(planning, { flags, exitSignal: SIGCHLD, childTid: planning.spareTid }), CLONE_ARGS_BYTES)
+    template.call('wait4', [child, status, WALL, 0])
+    template.jump(loop, 'not-equal', template.load(status, 4), NOBODY_ASKS << 8)
+    template.call('exit_group', [0])
+  })
+}
+
+function emitSpare(spare: Program, helper: Program, planning: Planning): void {
+  const { bundle, spawn, options } = planning
+  const message = new Message(spare)
+  spare.for('request', () => {
+    const more = spare.jump(0, 'less', 0, message.receive(planning.control))
+    spare.call('exit_group', [NOBODY_ASKS])
+    more.target = spare.here
+    SPAWN_DESCRIPTORS.forEach((name, i) => raise(spare, spawn[name], message.descriptor(i), planning.serviceBase))
+  })
+  spare.for('spawn', () => {
+    const isNew = options.pidNamespace === 'new'
+    if (isNew) spare.call('setns', [spawn.init, CLONE_NEWPID])
+    const stack = { stack: bundle.stack(HELPER_STACK_BYTES), stackBytes: HELPER_STACK_BYTES }
+    const child = spare.spawn(
+      helper,
+      cloneArgs(planning, { flags: CLONE_VM, ...(isNew ? { pid: unusedPid(planning) } : {}), ...stack }),
+      CLONE_ARGS_BYTES,
+    )
+    spare.call('wait4', [child, 0, WALL, 0])
+    spare.call('exit_group', [0])
+  })
+}
+
+function emitFailures(planning: Planning): void {
+  const { failed, spawn, report } = planning
+  for (const [program, stream] of [
+    [failed.instance, spawn.status],
+    [failed.template, report],
+  ] as const) {
+    program.call('write', [stream, failureAddress(planning), FAILURE_BYTES], 'any')
+    program.call('exit_group', [1], 'any')
+  }
+}
+
+/** The helper's pid must not stand in the way of one that the image needs; 1 is the sandbox's init. */
+function unusedPid({ image }: Planning): number {
+  const used = new Set(image.processes.flatMap(({ pid, threads }) => [pid, ...threads.map(({ tid }) => tid)]))
+  let pid = 2
+  while (used.has(pid)) pid++
+  return pid
+}
+
+export interface CloneArguments {
+  readonly flags: number
+  /** Left to the kernel where it is left out. */
+  readonly pid?: number
+  readonly exitSignal?: number
+  readonly childTid?: bigint
+  /** Top of the child's stack. */
+  readonly stack?: bigint
+  readonly stackBytes?: number
+  readonly tls?: bigint
+}
+
+/** struct clone_args (linux/sched.h), with the pid in the innermost namespace. */
+export function cloneArgs(
+  { bundle }: Pick<Planning, 'bundle'>,
+  { flags, pid, exitSignal = 0, childTid = 0n, stack = 0n, stackBytes = 0, tls = 0n }: CloneArguments,
+): bigint {
+  const setTid = pid === undefined ? 0n : bundle.bytes(new Uint8Array(Int32Array.of(pid).buffer))
+  const bottom = stack === 0n ? 0n : stack - BigInt(stackBytes)
+  return bundle.words(flags, 0, childTid, 0, exitSignal, bottom, stackBytes, tls, setTid, pid === undefined ? 0 : 1)
+}
+
+function raise(program: Program, to: Cell, low: Cell, base: number): void {
+  program.callInto(to, 'fcntl', [low, F_DUPFD_CLOEXEC, base])
+  program.call('close', [low])
+}
+
+/** A struct msghdr with room for one request and its descriptors. */
+class Message {
+  readonly #program: Program
+  readonly #header: bigint
+  readonly #controlBuffer: bigint
+  readonly #controlBytes: number
+
+  constructor(program: Program) {
+    const { bundle } = program
+    this.#program = program
+    this.#controlBytes = CMSG_HEADER_BYTES + SPAWN_DESCRIPTORS.length * 4 + 4
+    this.#controlBuffer = bundle.allocate(this.#controlBytes)
+    const vector = bundle.words(bundle.allocate(REQUEST_BYTES), REQUEST_BYTES)
+    this.#header = bundle.words(0, 0, vector, 1, this.#controlBuffer, this.#controlBytes, 0)
+  }
+
+  /** Bytes received: none at the end of the engine. The kernel changes the control length, so it is set each time. */
+  receive(socket: Cell): Cell {
+    this.#program.store(this.#header + 40n, this.#controlBytes, 8)
+    return this.#program.call('recvmsg', [socket, this.#header, MSG_CMSG_CLOEXEC], 'any')
+  }
+
+  descriptor(i: number): Cell {
+    return this.#program.load(this.#controlBuffer + BigInt(CMSG_HEADER_BYTES + i * 4), 4)
+  }
+}

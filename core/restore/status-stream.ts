@@ -1,0 +1,39 @@
+/** The pipe over which a template or an instance tells how it fares. */
+import { Socket } from 'node:net'
+import { FAILURE_BYTES } from './spawning.js'
+
+/** A byte when it is ready or at the gate, a failure record, the end of file once the instance runs, or with the end of the template. */
+export class StatusStream {
+  readonly #socket: Socket
+  #received = Buffer.alloc(0)
+  #ended = false
+  #wake: (() => void) | undefined
+
+  constructor(fd: number) {
+    this.#socket = new Socket({ fd, readable: true, writable: false })
+    this.#socket.on('data', (chunk: Buffer) => this.#on(() => (this.#received = Buffer.concat([this.#received, chunk]))))
+    this.#socket.on('end', () => this.#on(() => (this.#ended = true)))
+    this.#socket.on('error', () => this.#on(() => (this.#ended = true)))
+  }
+
+  #on(change: () => void): void {
+    change()
+    this.#wake?.()
+  }
+
+  /**
+   * As many bytes as wanted, or fewer at the end of file. A failure record stands out by its first byte, which is not 0: it comes whole,
+   * whatever was wanted.
+   */
+  async next(wanted: number): Promise<Uint8Array> {
+    const due = (): number => ((this.#received[0] ?? 0) === 0 ? wanted : FAILURE_BYTES)
+    while (this.#received.length < due() && !this.#ended) await new Promise<void>((resolve) => (this.#wake = resolve))
+    const bytes = this.#received.subarray(0, due())
+    this.#received = this.#received.subarray(bytes.length)
+    return bytes
+  }
+
+  close(): void {
+    this.#socket.destroy()
+  }
+}

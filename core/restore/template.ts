@@ -1,0 +1,193 @@
+/** The template: a process that holds the tree's memory, frozen, and forks an instance of it at each request. */
+import { closeSync, openSync, writeSync } from 'node:fs'
+import { initProgramPath, native } from '../../native/index.js'
+import { RestoreError } from '../errors.js'
+import type { ImageModel } from '../image/model.js'
+import { verifyMachine } from '../image/machine.js'
+import { verifyFile } from '../resources/file-identity.js'
+import type { Host } from '../sandbox/host.js'
+import type { Sandbox } from '../sandbox/sandbox.js'
+import { adoptOrphans, requireChoiceOfPids, requireFreePids } from './adopted.js'
+import { readFailure } from './failure.js'
+import { Instance } from './instance.js'
+import { readOwn } from './own.js'
+import { compile } from './plan.js'
+import { SPAWN_DESCRIPTORS } from './planning.js'
+import type { Plan } from './plan.js'
+import { FAILURE_BYTES, REQUEST_BYTES } from './spawning.js'
+import { StatusStream } from './status-stream.js'
+
+const AF_UNIX = 1
+const SOCK_SEQPACKET = 5
+const O_CLOEXEC = 0o2000000
+const CLONE_NEWNS = 0x20000
+const CLONE_NEWUTS = 0x4000000
+const CLONE_NEWIPC = 0x8000000
+const CLONE_NEWNET = 0x40000000
+const SIGKILL = 9
+
+export interface TemplateOptions {
+  readonly network: 'new' | 'host'
+  /**
+   * `new` (default): pids as in the image, in a namespace of their own, which brings mount, ipc and uts namespaces along. `current`: in the
+   * namespace of this process, if they are free; the instance then lives on when this process is killed.
+   */
+  readonly pidNamespace?: 'new' | 'current'
+}
+
+export interface SpawnOptions {
+  /** Standard input, output and error, for streams that led outside; stay the caller's. */
+  readonly stdio: readonly [number, number, number]
+  /** Park the instance on its gate until `open`. Default false. */
+  readonly standby?: boolean
+}
+
+export class Template implements AsyncDisposable {
+  readonly #plan: Plan
+  readonly #host: Host
+  readonly #image: ImageModel
+  readonly #options: TemplateOptions
+  readonly #pid: number
+  readonly #pidfd: number
+  readonly #control: number
+  readonly #status: StatusStream
+
+  private constructor(parts: {
+    plan: Plan
+    host: Host
+    image: ImageModel
+    options: TemplateOptions
+    pid: number
+    pidfd: number
+    control: number
+    status: number
+  }) {
+    this.#plan = parts.plan
+    this.#host = parts.host
+    this.#image = parts.image
+    this.#options = parts.options
+    this.#pid = parts.pid
+    this.#pidfd = parts.pidfd
+    this.#control = parts.control
+    this.#status = new StatusStream(parts.status)
+  }
+
+  /**
+   * Loads an image. @param pageFd stays the caller's
+   * @throws ImageError for another kernel, processor or changed files; RestoreError
+   */
+  static async load(image: ImageModel, pageFd: number, host: Host, options: TemplateOptions): Promise<Template> {
+    verifyMachine(image.machine)
+    verifyFiles(image)
+    const pidNamespace = options.pidNamespace ?? 'new'
+    if (pidNamespace === 'current') {
+      requireChoiceOfPids()
+      requireFreePids(image)
+      adoptOrphans()
+    }
+    const plan = compile(image, { namespaces: namespacesFor(options), pidNamespace, own: readOwn() })
+    const [control, theirs] = native.socketpair(AF_UNIX, SOCK_SEQPACKET, 0)
+    const [status, statusWrite] = native.pipe(O_CLOEXEC)
+    const template = new Template({ plan, host, image, options, control, status, ...start(plan, theirs, pageFd, statusWrite) })
+    try {
+      await template.#loaded()
+      return template
+    } catch (error) {
+      await template[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+
+  async #loaded(): Promise<void> {
+    const bytes = await this.#status.next(1)
+    if (bytes.length === FAILURE_BYTES) throw readFailure(bytes, this.#plan.bundle, 'template')
+    if (bytes.length !== 1) throw new RestoreError('THAW_TEMPLATE', 'Cannot restore: the template ended before it had loaded the image.')
+  }
+
+  get pid(): number {
+    return this.#pid
+  }
+
+  /** @throws RestoreError, with nothing left of the instance */
+  async spawn(options: SpawnOptions): Promise<Instance> {
+    const requested = performance.now()
+    const sandbox = await this.#host.createSandbox(this.#options)
+    try {
+      const streams = this.#request(sandbox, options.stdio)
+      const instance = new Instance({
+        sandbox,
+        ...streams,
+        image: this.#image,
+        bundle: this.#plan.bundle,
+        pidNamespace: this.#options.pidNamespace ?? 'new',
+        requested,
+      })
+      if (options.standby !== true) instance.letGo()
+      await instance.parked()
+      if (options.standby !== true) await instance.running()
+      return instance
+    } catch (error) {
+      await sandbox[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+
+  /** Sends the request with its descriptors, and closes ours of them: the end of file on the status stream must be the instance's. */
+  #request(sandbox: Sandbox, [stdin, stdout, stderr]: SpawnOptions['stdio']): { gate: number; status: number } {
+    const time = native.open(`/proc/${sandbox.initPid}/ns/time_for_children`, O_CLOEXEC)
+    const [gateRead, gate] = native.pipe(O_CLOEXEC)
+    const [status, statusWrite] = native.pipe(O_CLOEXEC)
+    try {
+      const descriptors = { init: sandbox.initPidfd, time, gate: gateRead, status: statusWrite, stdin, stdout, stderr }
+      native.sendMessage(
+        this.#control,
+        new Uint8Array(REQUEST_BYTES),
+        SPAWN_DESCRIPTORS.map((name) => descriptors[name]),
+      )
+      return { gate, status }
+    } catch (error) {
+      for (const fd of [gate, status]) closeSync(fd)
+      throw error
+    } finally {
+      for (const fd of [time, gateRead, statusWrite]) closeSync(fd)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    closeSync(this.#control)
+    this.#status.close()
+    native.pidfdSendSignal(this.#pidfd, SIGKILL)
+    while (native.reap(this.#pid) === null) await new Promise((resolve) => setImmediate(resolve))
+    closeSync(this.#pidfd)
+  }
+}
+
+function namespacesFor({ network, pidNamespace }: TemplateOptions): number {
+  const ownNetwork = network === 'new' ? CLONE_NEWNET : 0
+  return pidNamespace === 'current' ? ownNetwork : CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | ownNetwork
+}
+
+function verifyFiles(image: ImageModel): void {
+  for (const { memory } of image.processes) {
+    verifyFile(memory.executable)
+    const private_ = memory.mappings.filter(({ file, kind }) => file !== null && kind === 1)
+    for (const { file } of new Map(private_.map((mapping) => [mapping.file?.path, mapping])).values()) if (file !== null) verifyFile(file)
+  }
+}
+
+/** thaw-init template (native/init/template.c): descriptor 3 is its control socket, 4 the interpreter and bundle, 5 the page file, 6 its status stream. */
+function start(plan: Plan, control: number, pageFd: number, status: number): { pid: number; pidfd: number } {
+  const image = plan.encode()
+  const file = native.memfdCreate('thaw-restorer', 1)
+  const nothing = openSync('/dev/null', 'r+')
+  try {
+    for (let at = 0; at < image.length;) at += writeSync(file, image, at)
+    const args = ['template', plan.base.toString(16), String(image.length), String(plan.codeBytes)]
+    return native.spawnProcess(initProgramPath(), args, [nothing, nothing, nothing, control, file, pageFd, status])
+  } finally {
+    closeSync(file)
+    closeSync(nothing)
+    closeSync(control)
+    closeSync(status)
+  }
+}
