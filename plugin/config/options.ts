@@ -1,0 +1,8 @@
+/** What `thaw()` takes. */
+export interface ThawOptions {
+  /**
+   * How long a warm-up may take in all, in milliseconds; a fixture can have its own. It does not count against `testTimeout`.
+   * @default 120_000
+   */
+  readonly warmUpTimeoutMs?: number
+}

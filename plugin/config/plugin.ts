@@ -1,0 +1,41 @@
+import { fileURLToPath } from 'node:url'
+// With it comes the type of `configureVitest`.
+import type { Plugin } from 'vitest/config'
+import type { Vitest } from 'vitest/node'
+import type { ThawOptions } from './options.js'
+import { Run } from './run.js'
+import { SummaryReporter } from './summary.js'
+
+const SETUP_FILE = fileURLToPath(new URL('../setup.js', import.meta.url))
+
+/** One run per Vitest, however many projects it has. */
+const runs = new WeakMap<Vitest, Promise<Run>>()
+
+/**
+ * The Vitest plugin: `export default defineConfig({ plugins: [thaw()] })`.
+ *
+ * It starts nothing by itself. The process that keeps snapshots is started when the first test needs one, and ends with Vitest.
+ */
+export function thaw(options: ThawOptions = {}): Plugin {
+  return {
+    name: 'vitest-thaw',
+    async configureVitest({ project, vitest }) {
+      // Tests in a browser have no processes to restore.
+      if (project.config.browser.enabled) return
+      let run = runs.get(vitest)
+      if (!run) {
+        run = openRun(vitest, options)
+        runs.set(vitest, run)
+      }
+      if (!project.config.setupFiles.includes(SETUP_FILE)) project.config.setupFiles.unshift(SETUP_FILE)
+      project.provide('vitest-thaw', { ...(await run).rendezvous, root: project.config.root })
+    },
+  }
+}
+
+async function openRun(vitest: Vitest, options: ThawOptions): Promise<Run> {
+  const run = await Run.open(options)
+  vitest.config.reporters.push(new SummaryReporter(run) as never)
+  vitest.onClose(() => run.close())
+  return run
+}

@@ -1,0 +1,87 @@
+import type { Host } from '../../core/index.js'
+import { FixtureError } from '../errors.js'
+import type { FixtureIdentity } from '../protocol/messages.js'
+import type { Client } from './client.js'
+import { Launch, type LaunchOutcome } from './launch.js'
+import type { Place } from './place.js'
+import type { Pool } from './pool.js'
+
+type State =
+  | { readonly is: 'cold' }
+  /** One worker runs the warm-up; `over` resolves when it has, or has given up. */
+  | { readonly is: 'warming'; readonly over: Promise<void> }
+  | { readonly is: 'warm'; readonly pool: Pool }
+  | { readonly is: 'failed'; readonly error: Error }
+
+/** A fixture of the run: warmed up by the first worker that asks, then copied for everybody. */
+export class Fixture {
+  readonly identity: FixtureIdentity
+  usedInThisRun = false
+  readonly #host: Host
+  #state: State = { is: 'cold' }
+  #launch: Launch | undefined
+
+  constructor(identity: FixtureIdentity, host: Host) {
+    this.identity = identity
+    this.#host = host
+  }
+
+  is({ scope, sourceHash }: FixtureIdentity): boolean {
+    return this.identity.scope === scope && this.identity.sourceHash === sourceHash
+  }
+
+  async acquire(client: Client): Promise<Place> {
+    this.usedInThisRun = true
+    const askedAt = performance.now()
+    for (;;) {
+      if (client.gone.aborted) throw new FixtureError('THAW_WORKER_GONE', 'The worker is gone.')
+      const state = this.#state
+      switch (state.is) {
+        case 'cold':
+          return this.#warmUp()
+        case 'warming':
+          await state.over
+          break
+        case 'warm':
+          return state.pool.take(client, performance.now() - askedAt)
+        case 'failed':
+          throw state.error
+      }
+    }
+  }
+
+  runStarted(): void {
+    this.usedInThisRun = false
+    if (this.#state.is === 'failed') this.#state = { is: 'cold' }
+  }
+
+  dispose(): void {
+    this.#launch?.leave()
+    if (this.#state.is === 'warm') void this.#state.pool.dispose()
+  }
+
+  #warmUp(): Launch {
+    const launch = new Launch(this.identity.name, this.#host)
+    this.#launch = launch
+    this.#state = { is: 'warming', over: this.#settle(launch) }
+    return launch
+  }
+
+  async #settle(launch: Launch): Promise<void> {
+    const outcome = await launch.outcome
+    this.#launch = undefined
+    this.#state = stateAfter(outcome)
+  }
+}
+
+/** A worker that was killed in its warm-up says nothing about the fixture: the next one tries. */
+function stateAfter(outcome: LaunchOutcome): State {
+  switch (outcome.type) {
+    case 'warm':
+      return { is: 'warm', pool: outcome.pool }
+    case 'failed':
+      return { is: 'failed', error: outcome.error }
+    case 'abandoned':
+      return { is: 'cold' }
+  }
+}

@@ -1,0 +1,115 @@
+import type { ExitStatus, Host, Sandbox, StartedProcess } from '../../core/index.js'
+import { checkpoint } from '../../core/index.js'
+import { FixtureError } from '../errors.js'
+import type { Calls } from '../protocol/messages.js'
+import { before } from './deadline.js'
+import { openOutputPipes } from './output.js'
+import { nextPlaceId } from './place.js'
+import { Pool } from './pool.js'
+import { connectionsClosed } from './quiet.js'
+
+export type LaunchOutcome =
+  { readonly type: 'warm'; readonly pool: Pool } | { readonly type: 'failed'; readonly error: Error } | { readonly type: 'abandoned' }
+
+/** It takes a second for a gigabyte. */
+const CHECKPOINT_TIMEOUT_MS = 120_000
+
+/** Workers know processes by number; one worker may have run several warm-ups. */
+let lastProcess = 0
+
+type Command = Omit<Calls['start']['request'], 'place'>
+
+/** The sandbox in which a warm-up runs: made when something is started in it, gone once it is in the snapshot. */
+export class Launch {
+  readonly kind = 'launch'
+  readonly id: number = nextPlaceId()
+  readonly #name: string
+  readonly #host: Host
+  readonly outcome: Promise<LaunchOutcome>
+  #settle!: (outcome: LaunchOutcome) => void
+  readonly #startedAt = performance.now()
+  readonly #processes: StartedProcess[] = []
+  #sandbox: Promise<Sandbox> | undefined
+  #phase: 'open' | 'finishing' | 'over' = 'open'
+
+  constructor(name: string, host: Host) {
+    this.#name = name
+    this.#host = host
+    this.outcome = new Promise((resolve) => {
+      this.#settle = resolve
+    })
+  }
+
+  sandbox(): Promise<Sandbox> {
+    this.#sandbox ??= this.#host.createSandbox({ network: 'new' })
+    return this.#sandbox
+  }
+
+  async start(command: Command): Promise<{ number: number; exited: Promise<ExitStatus>; output: readonly number[] }> {
+    if (this.#processes.length > 0) {
+      throw new FixtureError(
+        'THAW_ONE_PROCESS',
+        `Fixture "${this.#name}" starts a second command, ${command.command}. A fixture can start one for now; use two fixtures for two servers.`,
+      )
+    }
+    const sandbox = await this.sandbox()
+    const pipes = openOutputPipes()
+    try {
+      const { command: program, args, cwd, env } = command
+      const process = await sandbox.start(program, args, { cwd, env, stdio: pipes.stdio })
+      this.#processes.push(process)
+      return { number: ++lastProcess, exited: process.exited, output: pipes.takeReaders() }
+    } finally {
+      pipes.close()
+    }
+  }
+
+  /** The warm-up is done: makes the snapshot. Fails for everybody who waits when that fails. */
+  async finish(value: string): Promise<Calls['warmed']['reply']> {
+    this.#phase = 'finishing'
+    const warmUpMs = performance.now() - this.#startedAt
+    try {
+      const [root] = this.#processes
+      if (!root) {
+        throw new FixtureError(
+          'THAW_NOTHING_STARTED',
+          `The warm-up of "${this.#name}" started nothing: there is nothing to restore. Use start().`,
+        )
+      }
+      await connectionsClosed((await this.sandbox()).initPid)
+      const { image, standstillMs, totalMs } = await before(
+        CHECKPOINT_TIMEOUT_MS,
+        'The checkpoint',
+        checkpoint(root.pid, { then: 'kill', tcp: 'refuse' }),
+      )
+      const loadedFrom = performance.now()
+      const template = await image.load(this.#host, { network: 'new' })
+      const loadMs = performance.now() - loadedFrom
+      // The template has a copy of every page.
+      await image[Symbol.asyncDispose]()
+      const pool = new Pool({ template, value, warmUpMs })
+      await pool.ready()
+      this.#end({ type: 'warm', pool })
+      return { checkpointMs: totalMs, standstillMs, loadMs }
+    } catch (error) {
+      this.#end({ type: 'failed', error: error as Error })
+      throw error
+    }
+  }
+
+  fail(error: Error): void {
+    this.#end({ type: 'failed', error })
+  }
+
+  /** The worker is gone. A snapshot that is being made needs no worker any more. */
+  leave(): void {
+    if (this.#phase === 'open') this.#end({ type: 'abandoned' })
+  }
+
+  #end(outcome: LaunchOutcome): void {
+    if (this.#phase === 'over') return
+    this.#phase = 'over'
+    void this.#sandbox?.then((sandbox) => sandbox[Symbol.asyncDispose]()).catch(() => {})
+    this.#settle(outcome)
+  }
+}

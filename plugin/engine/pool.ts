@@ -1,0 +1,112 @@
+import { availableParallelism } from 'node:os'
+import { setImmediate } from 'node:timers'
+import type { Instance, Template } from '../../core/index.js'
+import type { Client } from './client.js'
+import { Copy } from './copy.js'
+import { before } from './deadline.js'
+import { openOutputPipes, type OutputPipes } from './output.js'
+
+/** Copies that are being taken down at once, at most: beyond that, new ones wait, so that a fast suite cannot pile them up. */
+const MAX_TAKING_DOWN = 8
+/** It takes milliseconds. */
+const RESTORE_TIMEOUT_MS = 60_000
+
+interface Standby {
+  readonly instance: Instance
+  readonly output: OutputPipes
+}
+
+export interface Snapshot {
+  readonly template: Template
+  /** What the warm-up returned, serialized. */
+  readonly value: string
+  readonly warmUpMs: number
+}
+
+/**
+ * Copies of one snapshot, made ahead: one stands by for each worker that uses the fixture, restored and parked on its gate,
+ * so that all that a test waits for is that the gate opens.
+ */
+export class Pool {
+  readonly #snapshot: Snapshot
+  readonly #standby: Promise<Standby>[] = []
+  readonly #users = new Set<Client>()
+  readonly #takingDown = new Set<Promise<void>>()
+  #closed = false
+
+  constructor(snapshot: Snapshot) {
+    this.#snapshot = snapshot
+    this.#refill()
+  }
+
+  /** Resolves when the first copy stands by: so a snapshot that cannot be restored is found before it is used. */
+  async ready(): Promise<void> {
+    await this.#standby[0]
+  }
+
+  /** @param warmingMs how long it has waited for the warm-up of somebody else */
+  async take(client: Client, warmingMs: number): Promise<Copy> {
+    this.#countIn(client)
+    const { instance, output } = await before(RESTORE_TIMEOUT_MS, 'Restoring a copy', this.#standby.shift() ?? this.#build())
+    try {
+      await before(RESTORE_TIMEOUT_MS, 'Letting a copy run', instance.open())
+    } catch (error) {
+      output.close()
+      this.#takeDown(instance)
+      throw error
+    } finally {
+      // Not before the answer is on its way: the next copy would take the processor from the test that waits for this one.
+      setImmediate(() => this.#refill())
+    }
+    const { value, warmUpMs } = this.#snapshot
+    return new Copy(instance, output, { value, warmUpMs, warmingMs }, () => this.#takeDown(instance))
+  }
+
+  async dispose(): Promise<void> {
+    this.#closed = true
+    for (const standby of await Promise.allSettled(this.#standby.splice(0))) {
+      if (standby.status === 'rejected') continue
+      standby.value.output.close()
+      this.#takeDown(standby.value.instance)
+    }
+    await this.#snapshot.template[Symbol.asyncDispose]()
+  }
+
+  #countIn(client: Client): void {
+    if (this.#users.has(client)) return
+    this.#users.add(client)
+    client.gone.addEventListener('abort', () => this.#users.delete(client), { once: true })
+  }
+
+  #refill(): void {
+    const wanted = Math.min(Math.max(1, this.#users.size), availableParallelism())
+    while (!this.#closed && this.#standby.length < wanted) {
+      const standby = this.#build()
+      // Whoever takes it sees its failure. Until then it is nobody's.
+      standby.catch(ignore)
+      this.#standby.push(standby)
+    }
+  }
+
+  async #build(): Promise<Standby> {
+    while (this.#takingDown.size >= MAX_TAKING_DOWN) await Promise.race(this.#takingDown)
+    const output = openOutputPipes()
+    try {
+      const instance = await this.#snapshot.template.spawn({ stdio: output.stdio, standby: true })
+      output.closeWriters()
+      return { instance, output }
+    } catch (error) {
+      output.close()
+      throw error
+    }
+  }
+
+  #takeDown(instance: Instance): void {
+    const gone = Promise.resolve(instance[Symbol.asyncDispose]())
+      .catch(ignore)
+      .finally(() => this.#takingDown.delete(gone))
+    this.#takingDown.add(gone)
+  }
+}
+
+const ignore = (): void => {}
