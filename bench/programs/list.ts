@@ -1,0 +1,45 @@
+/** The rows, in the order of the table. */
+import { fileURLToPath } from 'node:url'
+import { Heap } from './heap.ts'
+import type { Program } from './program.ts'
+import { Server } from './server.ts'
+
+const REPEATS = 50
+const REPEATS_OF_BIG = 25
+const SHOP = fileURLToPath(new URL('../../fixtures/shop-server', import.meta.url))
+const inModules = (path: string): string => fileURLToPath(new URL(`../../node_modules/${path}`, import.meta.url))
+
+const get = (path: string): { method: string; path: string } => ({ method: 'GET', path })
+
+function shop(name: string, node: string): Program {
+  return new Server({
+    name,
+    repeats: REPEATS,
+    command: ({ port }) => ({ command: node, args: ['server.js'], cwd: SHOP, env: { PORT: String(port), HOST: '127.0.0.1' } }),
+    path: '/health',
+    warmUp: [{ method: 'POST', path: '/admin/seed' }, get('/users'), get('/products?category=garden'), get('/search?q=oak%20chair')],
+  })
+}
+
+const python = new Server({
+  name: 'python',
+  repeats: REPEATS,
+  command: ({ folder, port }) => ({
+    command: 'python3',
+    args: ['-m', 'http.server', String(port), '--bind', '127.0.0.1', '--directory', folder],
+    cwd: folder,
+    env: { PATH: process.env['PATH'] },
+  }),
+  path: '/',
+  warmUp: Array.from({ length: 20 }, () => get('/')),
+})
+
+export const programs: readonly Program[] = [
+  shop('node-20', inModules('node-20/bin/node')),
+  shop('node-24', inModules('node/bin/node')),
+  python,
+  new Heap(10, REPEATS),
+  new Heap(100, REPEATS),
+  new Heap(500, REPEATS_OF_BIG),
+  new Heap(1000, REPEATS_OF_BIG),
+]

@@ -1,0 +1,53 @@
+/** A program that answers HTTP on a port. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fetchFrom } from './http.ts'
+import type { Command, Connect, Place, Program } from './program.ts'
+
+const POLL_MS = 2
+const READY_TIMEOUT_MS = 30_000
+
+export interface ServerOptions {
+  readonly name: string
+  readonly repeats: number
+  readonly command: (place: Place) => Command
+  /** A path that is answered with 200. */
+  readonly path: string
+  readonly warmUp: readonly { readonly method: string; readonly path: string }[]
+}
+
+export class Server implements Program {
+  readonly name: string
+  readonly repeats: number
+  readonly command: (place: Place) => Command
+  readonly #options: ServerOptions
+
+  constructor(options: ServerOptions) {
+    this.name = options.name
+    this.repeats = options.repeats
+    this.command = options.command
+    this.#options = options
+  }
+
+  async ready(connect: Connect, place: Place): Promise<void> {
+    for (const giveUpAt = performance.now() + READY_TIMEOUT_MS; ; await sleep(POLL_MS)) {
+      try {
+        return await this.use(connect, place)
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ECONNREFUSED' || performance.now() > giveUpAt) throw error
+      }
+    }
+  }
+
+  async warmUp(connect: Connect, { port }: Place): Promise<void> {
+    for (const { method, path } of this.#options.warmUp) await fetchFrom(connect, port, path, method)
+  }
+
+  async use(connect: Connect, { port }: Place): Promise<void> {
+    const { status } = await fetchFrom(connect, port, this.#options.path)
+    if (status !== 200) throw new Error(`${this.name} answered with ${status}`)
+  }
+
+  verify(connect: Connect, place: Place): Promise<void> {
+    return this.use(connect, place)
+  }
+}

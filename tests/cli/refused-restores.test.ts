@@ -1,0 +1,155 @@
+/** Images that cannot be brought back here: all or nothing, and always said why. */
+import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { once } from 'node:events'
+import { afterEach, describe, expect, test } from 'vitest'
+import { Counter, expectNothingLeft, failing, Folder, thaw, tool } from './harness.ts'
+
+afterEach(expectNothingLeft)
+
+/** A program with a copy of its own of a library, dumped and ended. */
+async function dumped(folder: Folder, program: string, options: { wrapper?: readonly string[] } = {}): Promise<Counter> {
+  const counter = await Counter.start(folder, program, options)
+  const { status, stderr } = await thaw(['dump', String(counter.pid), '--images', folder.file('images')])
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+  await counter.ended
+  return counter
+}
+
+const restoring = (folder: Folder, ...more: string[]): string[] => [
+  'restore',
+  '--detach',
+  '--images',
+  folder.file('images'),
+  '--pid-file',
+  folder.file('pid'),
+  ...more,
+]
+
+async function refuses(
+  folder: Folder,
+  counter: Counter,
+  expected: Record<string, unknown>,
+  options: { wrapper?: readonly string[]; more?: string[] } = {},
+): ReturnType<typeof failing> {
+  const failure = await failing(restoring(folder, ...(options.more ?? [])), options)
+  expect(failure).toMatchObject(expected)
+  expect(existsSync(folder.file('pid'))).toBe(false)
+  await counter.expectToStandStill()
+  return failure
+}
+
+function replace(path: string): void {
+  copyFileSync(path, `${path}.new`)
+  renameSync(`${path}.new`, path)
+}
+
+describe('a file that the process had mapped', () => {
+  const changes: [string, (path: string) => void][] = [
+    ['was written to', (path) => writeFileSync(path, Buffer.concat([readFileSync(path), Buffer.from('x')]))],
+    ['was touched', (path) => utimesSync(path, 1, 1)],
+    ['was replaced by another', replace],
+  ]
+
+  test.each(changes)('its program %s', async (_, change) => {
+    using folder = new Folder()
+    copyFileSync(tool('counter'), folder.file('program'))
+    await using counter = await dumped(folder, folder.file('program'))
+    change(folder.file('program'))
+    const failure = await refuses(folder, counter, { status: 1, name: 'ImageError', code: 'THAW_FILE_CHANGED' })
+    expect(failure.message).toContain(`${folder.file('program')} was changed since the checkpoint`)
+  })
+
+  test('its program is gone', async () => {
+    using folder = new Folder()
+    copyFileSync(tool('counter'), folder.file('program'))
+    await using counter = await dumped(folder, folder.file('program'))
+    rmSync(folder.file('program'))
+    expect((await refuses(folder, counter, { status: 1, code: 'THAW_FILE_CHANGED' })).message).toContain('is gone')
+  })
+
+  test('a library of it was touched', async () => {
+    using folder = new Folder()
+    const libc = /\/\S*\/libc\.so\.6/.exec(readFileSync('/proc/self/maps', 'utf8'))?.[0] ?? ''
+    copyFileSync(libc, folder.file('libc.so.6'))
+    await using counter = await dumped(folder, tool('counter'), { wrapper: ['env', `LD_LIBRARY_PATH=${folder.path}`] })
+    utimesSync(folder.file('libc.so.6'), 1, 1)
+    const failure = await refuses(folder, counter, { status: 1, code: 'THAW_FILE_CHANGED' })
+    expect(failure.message).toContain(folder.file('libc.so.6'))
+  })
+
+  test('a file that it had open is gone', async () => {
+    using folder = new Folder()
+    await using counter = await dumped(folder, tool('counter'))
+    rmSync(folder.file('output'))
+    const { message, status } = await failing(restoring(folder))
+    expect(message).toContain(folder.file('output'))
+    expect(status).toBe(1)
+    await counter.expectToStandStill()
+  })
+})
+
+test('a port that is taken, with the network of the host', async () => {
+  using folder = new Folder()
+  await using counter = await dumped(folder, tool('listener'))
+  const port = Number(counter.count)
+  const server = createServer().listen(port, '127.0.0.1')
+  await once(server, 'listening')
+  const failure = await refuses(
+    folder,
+    counter,
+    { status: 1, name: 'RestoreError', code: 'THAW_PORT_TAKEN', syscall: 'bind' },
+    { more: ['--network', 'host'] },
+  )
+  expect(failure.message).toContain(String(port))
+  // In a network of its own it is free.
+  const { status, stdout } = await thaw(restoring(folder, '--network', 'new', '--json'))
+  expect(status).toBe(0)
+  process.kill((JSON.parse(stdout) as { pid: number }).pid, 'SIGKILL')
+  server.close()
+})
+
+describe('where namespaces cannot be made', () => {
+  const inUserNamespace = [
+    'unshare',
+    '--user',
+    '--map-root-user',
+    'sh',
+    '-c',
+    'echo 0 > /proc/sys/user/max_pid_namespaces && exec "$@"',
+    'sh',
+  ]
+  const withoutUserNamespaces = [
+    'unshare',
+    '--user',
+    '--map-root-user',
+    'sh',
+    '-c',
+    'echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --bounding-set=-all "$@"',
+    'sh',
+  ]
+
+  test('no pid namespace', async () => {
+    using folder = new Folder()
+    await using counter = await dumped(folder, tool('counter'))
+    const failure = await refuses(
+      folder,
+      counter,
+      { status: 3, code: 'THAW_NO_NAMESPACES', syscall: 'clone3' },
+      { wrapper: inUserNamespace },
+    )
+    expect(failure.message).toMatch(/max_pid_namespaces/)
+  })
+
+  test('no user namespace for an ordinary user', async () => {
+    using folder = new Folder()
+    await using counter = await dumped(folder, tool('counter'))
+    const failure = await refuses(
+      folder,
+      counter,
+      { status: 3, name: 'UnsupportedError', code: 'THAW_NO_NAMESPACES' },
+      { wrapper: withoutUserNamespaces },
+    )
+    expect(failure.message).toMatch(/max_user_namespaces/)
+  })
+})

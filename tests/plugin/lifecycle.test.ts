@@ -1,0 +1,65 @@
+/** When the engine starts, and that nothing outlives its run, however that ends. */
+import { describe, expect, it } from 'vitest'
+import { OuterProject, type OuterProcess, until, VERSIONS } from './outer-project.ts'
+
+const isEngine = ({ command }: OuterProcess): boolean => command.includes('plugin/engine/main.js') && !command.includes('thaw-init')
+const isOurs = ({ command }: OuterProcess): boolean => /thaw-init|engine\/main\.js|counter-server/.test(command)
+
+describe.each(VERSIONS)('%s', (version) => {
+  it('starts nothing when no selected test needs it', async () => {
+    await using project = new OuterProject(version)
+    const run = project.start('idle', '-t', 'needs nothing')
+    const seen = new Set<string>()
+    let over = false
+    void run.then(() => (over = true))
+    await until(() => {
+      for (const process of project.processes().filter(isOurs)) seen.add(process.command)
+      return over
+    })
+    expect((await run).exitCode).toBe(0)
+    expect([...seen]).toEqual([])
+  })
+
+  it.each(['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP'] as const)('Vitest ends by %s', async (signal) => {
+    await using project = new OuterProject(version)
+    const run = project.start('holding')
+    await until(() => project.read('holding'))
+    expect(project.processes().some(isEngine)).toBe(true)
+    process.kill(run.pid as number, signal)
+    expect(await project.leftovers(1000)).toEqual([])
+    await run
+  })
+
+  it('a worker is killed', async () => {
+    await using project = new OuterProject(version)
+    const run = project.start('holding', '--pool=forks')
+    process.kill(Number(await until(() => project.read('holding'))), 'SIGKILL')
+    expect((await run).exitCode).not.toBe(0)
+    expect(await project.leftovers(1000)).toEqual([])
+  })
+
+  it('a worker is killed in its warm-up: another one takes over', async () => {
+    await using project = new OuterProject(version)
+    const run = project.start('long-warm-up', '--pool=forks')
+    process.kill(Number(await until(() => project.read('warming'))), 'SIGKILL')
+    const { all } = await run
+    expect(all).toContain('1 passed')
+    expect(project.read('warming').trim().split('\n')).toHaveLength(2)
+    expect(await project.leftovers(1000)).toEqual([])
+  })
+
+  it('the engine is killed: the test that it served fails or ends, the next ones get a new one', async () => {
+    await using project = new OuterProject(version)
+    const run = project.start('holding')
+    await until(() => project.read('holding'))
+    const before = project.processes().filter(isOurs)
+    process.kill((before.find(isEngine) as OuterProcess).pid, 'SIGKILL')
+    const dead = new Set(before.map(({ pid }) => pid))
+    await until(() => !project.processes().some(({ pid }) => dead.has(pid)), 1000)
+    const { all } = await run
+    expect(all).toContain('2 passed')
+    expect(all).toContain('Thaw  the engine ended in the middle of the run: ')
+    expect(project.read('warm-ups').trim().split('\n')).toHaveLength(2)
+    expect(await project.leftovers(1000)).toEqual([])
+  })
+})

@@ -1,0 +1,11 @@
+import { appendFileSync } from 'node:fs'
+import { expect } from 'vitest'
+import { defineFixture, test } from 'vitest-thaw'
+
+const watched = defineFixture('watched', async ({ start }) => {
+  appendFileSync('warm-ups', 'one warm-up\n')
+  await start('node', ['counter-server.js'], { ready: { port: 3000 } })
+})
+test.withSnapshot(watched)('watched', async ({ watched }) => {
+  expect((await watched.fetch(':3000/')).status).toBe(200)
+})

@@ -1,0 +1,39 @@
+/** The plugin in a run of its own: every version of Vitest, every pool. */
+import { describe, expect, it } from 'vitest'
+import { OuterProject, VERSIONS } from './outer-project.ts'
+
+const POOLS = [['forks'], ['threads'], ['vmThreads'], ['forks', '--no-isolate']]
+
+describe.each(VERSIONS)('%s', (version) => {
+  it.each(POOLS.map((pool) => [pool.join(' '), pool] as const))(
+    'pool %s: every test starts from the one warm-up',
+    async (_, [pool, ...args]) => {
+      await using project = new OuterProject(version)
+      const { exitCode, text, tests } = await project.run('shop', `--pool=${pool}`, ...args)
+
+      expect(tests.filter(({ status }) => status === 'failed')).toEqual([])
+      expect({ exitCode, passed: tests.filter(({ status }) => status === 'passed').length }, text).toEqual({ exitCode: 0, passed: 21 })
+      expect(project.read('warm-ups').trim().split('\n')).toHaveLength(1)
+      expect(await project.leftovers(1000)).toEqual([])
+
+      const costs = tests.flatMap(({ meta }) => meta.thaw ?? [])
+      expect(costs.filter(({ restoreMs, waitMs }) => !(restoreMs > 0 && waitMs > 0))).toEqual([])
+      expect(costs.reduce((sum, { warmUps }) => sum + warmUps, 0)).toBe(2)
+      const restores = costs.reduce((sum, { restores }) => sum + restores, 0)
+      expect(text).toMatch(
+        new RegExp(
+          `Thaw  ${restores} restores, [\\d.]+ ms each \\(a test waited [\\d.]+ ms\\); ${restores - 2} starts avoided, [\\d.]+ s saved`,
+        ),
+      )
+    },
+  )
+
+  it('neither a warm-up nor waiting for one counts against the timeout of a test', async () => {
+    await using project = new OuterProject(version)
+    const { exitCode, text, tests } = await project.run('patient', '--hookTimeout=2500')
+    expect({ exitCode, failed: tests.flatMap(({ failureMessages }) => failureMessages) }, text).toEqual({ exitCode: 0, failed: [] })
+    const waits = tests.flatMap(({ meta }) => meta.thaw?.waitMs ?? [])
+    expect(waits).toHaveLength(2)
+    expect(Math.max(...waits), 'waiting for a warm-up is not waiting for a copy').toBeLessThan(2500)
+  })
+})

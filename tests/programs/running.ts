@@ -1,0 +1,131 @@
+/** Programs as people have them, in sandboxes: started, checkpointed, brought back, and talked to by a client as if nothing had been. */
+
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, expect } from 'vitest'
+import { checkpoint, closeCheckpointPool, type Host, type Instance, openHost, type Sandbox } from '../../dist/core/index.js'
+
+/** A folder that is gone at the end. */
+export class Folder implements Disposable {
+  readonly path: string = mkdtempSync(join(tmpdir(), 'thaw-programs-'))
+
+  file(name: string): string {
+    return join(this.path, name)
+  }
+
+  text(name: string): string {
+    return existsSync(this.file(name)) ? readFileSync(this.file(name), 'utf8') : ''
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true, force: true })
+  }
+}
+
+/** One host for a file of tests. */
+export function sharedHost(): () => Promise<Host> {
+  let host: Promise<Host> | undefined
+  afterAll(async () => {
+    await (await host)?.[Symbol.asyncDispose]()
+    await closeCheckpointPool()
+  })
+  return () => (host ??= openHost())
+}
+
+/** A program, the original or a copy. What it prints goes to `output` in its folder. */
+export class Running implements AsyncDisposable {
+  readonly pid: number
+  readonly folder: Folder
+  readonly #host: Host
+  readonly #owner: Sandbox | Instance
+  readonly #sandbox: Sandbox
+
+  private constructor(host: Host, folder: Folder, pid: number, owner: Sandbox | Instance) {
+    this.#host = host
+    this.folder = folder
+    this.pid = pid
+    this.#owner = owner
+    this.#sandbox = 'sandbox' in owner ? owner.sandbox : owner
+  }
+
+  static async start(host: Host, folder: Folder, command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Running> {
+    const sandbox = await host.createSandbox({ network: 'new' })
+    const options = { cwd: folder.path, env: { PATH: process.env['PATH'], HOME: folder.path, ...env } }
+    const { pid } = await withStreams(folder, (stdio) => sandbox.start(command, args, { ...options, stdio }))
+    return new Running(host, folder, pid, sandbox)
+  }
+
+  /** Checkpoints it, ends it, and brings it back when it has been away for a while. */
+  async comeBack({ awayMs = 0 } = {}): Promise<Running> {
+    await using image = (await checkpoint(this.pid, { then: 'kill' })).image
+    await this[Symbol.asyncDispose]()
+    await sleep(awayMs)
+    await using template = await image.load(this.#host, { network: 'new' })
+    const instance = await withStreams(this.folder, (stdio) => template.spawn({ stdio }))
+    return new Running(this.#host, this.folder, instance.pid, instance)
+  }
+
+  async connect(port: number): Promise<Socket> {
+    return new Socket({ fd: await this.#sandbox.connect(port) })
+  }
+
+  /** A GET whose connection the server closes, so that a checkpoint finds none. */
+  async get(port: number, path: string): Promise<{ status: number; body: string }> {
+    using socket = closing(await this.connect(port))
+    socket.write(`GET ${path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n`)
+    const answer = Buffer.concat(await socket.toArray()).toString()
+    const [head = '', body = ''] = answer.split('\r\n\r\n')
+    return { status: Number(head.split(' ')[1]), body: /^transfer-encoding: chunked/im.test(head) ? unchunked(answer) : body }
+  }
+
+  async listens(port: number): Promise<void> {
+    await expect
+      .poll(
+        () =>
+          this.connect(port).then(
+            (socket) => socket.destroy().destroyed,
+            () => false,
+          ),
+        { interval: 10, timeout: 20_000 },
+      )
+      .toBe(true)
+  }
+
+  /** Has a program of the fixtures' protocol check itself: the lines of its report. */
+  async check(): Promise<string[]> {
+    writeFileSync(this.folder.file('trigger'), '')
+    await expect.poll(() => this.folder.text('report'), { interval: 10, timeout: 20_000 }).toMatch(/\n$/)
+    return this.folder.text('report').trim().split('\n')
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#owner[Symbol.asyncDispose]()
+  }
+}
+
+async function withStreams<T>(folder: Folder, use: (stdio: readonly [number, number, number]) => Promise<T>): Promise<T> {
+  const [input, output] = [openSync('/dev/null', 'r'), openSync(folder.file('output'), 'a')]
+  try {
+    return await use([input, output, output])
+  } finally {
+    for (const fd of [input, output]) closeSync(fd)
+  }
+}
+
+function closing(socket: Socket): Socket & Disposable {
+  return Object.assign(socket, { [Symbol.dispose]: () => void socket.destroy() })
+}
+
+/** Short answers of Node's come in one chunk. */
+const unchunked = (answer: string): string => answer.split('\r\n\r\n')[1]?.split('\r\n')[1] ?? ''
+
+/** Waits for the fixtures' protocol to say that a program is set up. */
+export async function untilReady(folder: Folder): Promise<void> {
+  await expect.poll(() => folder.text('output'), { interval: 10, timeout: 20_000 }).toMatch(/^ready$/m)
+}
+
+/** Time in which connections that a client has closed are gone on the other side, too. */
+export const untilIdle = (): Promise<void> => sleep(100)

@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest'
+import type { Operation } from '../../dist/core/program/program.js'
+import { explainFailure } from '../../dist/core/resources/failures.js'
+
+const failed = (name: string, purpose: string): Operation => ({ name, purpose }) as Operation
+const EAGAIN = 11
+const EADDRINUSE = 98
+const EACCES = 13
+
+test.each([
+  ['bind', 'descriptor 3 (tcp listener): TCP port 3000', EADDRINUSE, 'THAW_PORT_TAKEN'],
+  ['listen', 'descriptor 3 (tcp listener): TCP port 3000', EADDRINUSE, 'THAW_PORT_TAKEN'],
+  ['bind', 'descriptor 3 (tcp listener): TCP port 80', EACCES, 'THAW_PORT_REFUSED'],
+  ['bind', 'descriptor 3 (unix socket): name @x', EADDRINUSE, 'THAW_NAME_TAKEN'],
+  ['fcntl', 'descriptor 3 (regular file): POSIX lock', EAGAIN, 'THAW_FILE_LOCKED'],
+  ['flock', 'descriptor 3 (regular file): flock', EAGAIN, 'THAW_FILE_LOCKED'],
+])('%s for %s', (name, purpose, errno, code) => {
+  expect(explainFailure(failed(name, purpose), errno)?.code).toBe(code)
+})
+
+test('other failures have no words of their own', () => {
+  expect(explainFailure(failed('openat', 'descriptor 3 (regular file)'), EACCES)).toBeUndefined()
+})

@@ -1,0 +1,84 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
+import { closeSync, openSync } from 'node:fs'
+import { afterAll, expect, test } from 'vitest'
+import { checkpoint, closeCheckpointPool, openHost, UnsupportedError } from '../../dist/core/index.js'
+import { FixtureProgram } from '../fixtures/program.ts'
+
+afterAll(closeCheckpointPool)
+
+/** What `refused.c` holds, and the code of the error. */
+const refused: Readonly<Record<string, string>> = {
+  memfd: 'THAW_DESCRIPTOR',
+  'memfd-secret': 'THAW_FILE_UNNAMED',
+  inotify: 'THAW_DESCRIPTOR',
+  fanotify: 'THAW_DESCRIPTOR',
+  pidfd: 'THAW_DESCRIPTOR',
+  userfaultfd: 'THAW_DESCRIPTOR',
+  perf: 'THAW_DESCRIPTOR',
+  bpf: 'THAW_DESCRIPTOR',
+  raw: 'THAW_DESCRIPTOR',
+  netlink: 'THAW_DESCRIPTOR',
+  packet: 'THAW_DESCRIPTOR',
+  pty: 'THAW_TERMINAL',
+  kmsg: 'THAW_DESCRIPTOR',
+  namespace: 'THAW_DESCRIPTOR',
+  aio: 'THAW_MAPPING',
+  'sysv-shm': 'THAW_MAPPING',
+  child: 'THAW_CHILDREN',
+  zombie: 'THAW_CHILDREN',
+  vfork: 'THAW_CHILDREN',
+  'traced-child': 'THAW_CHILDREN',
+  seccomp: 'THAW_SECCOMP',
+  'busy-ring': 'THAW_IO_URING_BUSY',
+  'memory-policy': 'THAW_MEMORY_POLICY',
+}
+
+for (const [kind, code] of Object.entries(refused)) {
+  test(`${kind} is refused by name, and the process runs on`, async ({ skip }) => {
+    await using program = await FixtureProgram.start('refused', { args: [kind] })
+    skip(program.skipped !== undefined, program.skipped)
+    const error: unknown = await checkpoint(program.pid).catch((error: unknown) => error)
+    expect(error).toBeInstanceOf(UnsupportedError)
+    expect(error).toMatchObject({
+      code,
+      pid: program.pid,
+      message: expect.stringContaining(`Cannot checkpoint pid ${program.pid} (refused): `),
+    })
+    expect(await program.check()).toEqual(['ok'])
+  })
+}
+
+test('a connection to the outside is refused with the name of the peer', async () => {
+  await using outside = await serve()
+  await using program = await FixtureProgram.start('tcp-outside', { args: [`${outside.port}`] })
+  await expect(checkpoint(program.pid)).rejects.toMatchObject({
+    code: 'THAW_TCP_OUTSIDE',
+    message: expect.stringContaining(`127.0.0.1:${outside.port}`),
+  })
+  expect(await program.check()).toEqual(['ok'])
+})
+
+test('a connection to the outside is closed in the copy, where asked, and open in the original', async () => {
+  await using outside = await serve()
+  const options = { args: [`${outside.port}`, 'closed'] }
+  await using program = await FixtureProgram.start('tcp-outside', options)
+  await using image = (await checkpoint(program.pid, { tcp: 'close' })).image
+  expect(await program.check()).toEqual([expect.stringMatching(/^differs: closed/)])
+  program.forgetReport()
+
+  await using host = await openHost()
+  await using template = await image.load(host, { network: 'new' })
+  const nothing = openSync('/dev/null', 'r+')
+  await using _copy = await template.spawn({ stdio: [nothing, nothing, nothing] })
+  closeSync(nothing)
+  expect(await program.check()).toEqual(['ok'])
+})
+
+/** A server that takes connections and says nothing. */
+async function serve(): Promise<AsyncDisposable & { readonly port: number }> {
+  const server = createServer((socket) => socket.on('error', () => undefined)).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const close = async (): Promise<void> => void server.close()
+  return { port: (server.address() as AddressInfo).port, [Symbol.asyncDispose]: close }
+}

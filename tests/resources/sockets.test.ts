@@ -1,0 +1,84 @@
+import { expect, test } from 'vitest'
+import { isUnbound, loopbackAddress, portOf, printAddress } from '../../dist/core/resources/socket/address.js'
+import { native } from '../../dist/native/index.js'
+import { OwnDescriptors, OwnTree } from './own-tree.ts'
+
+const AF_INET = 2
+const AF_INET6 = 10
+const SOCK_STREAM = 1
+const SOCK_DGRAM = 2
+const SOL_SOCKET = 1
+const SO_KEEPALIVE = 9
+const SO_SNDBUF = 7
+const IPPROTO_IP = 0
+const IP_ADD_MEMBERSHIP = 35
+
+const intBytes = (value: number): Uint8Array => new Uint8Array(Int32Array.of(value).buffer)
+
+test('addresses are printed as ss prints them', () => {
+  expect(printAddress(Uint8Array.of(2, 0, 0x18, 0xeb, 10, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0))).toBe('10.0.0.5:6379')
+  const v6 = loopbackAddress(AF_INET6)
+  expect(printAddress(v6)).toBe('[::1]:0')
+  v6.set([0xff, 0xff, 127, 0, 0, 1], 18)
+  v6[23] = 9
+  expect(printAddress(v6)).toBe('127.0.0.9:0')
+})
+
+test('a listening socket is carried with its port, backlog and the options that were set', () => {
+  using own = new OwnDescriptors()
+  const fd = own.keep(native.socket(AF_INET, SOCK_STREAM, 0))
+  native.setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, intBytes(1))
+  native.bindSocket(fd, loopbackAddress(AF_INET))
+  native.listenSocket(fd, 7)
+  using tree = new OwnTree()
+  expect(tree.kind(fd)).toBe('tcp_listener')
+  const payload = tree.collect(fd)
+  expect(payload).toMatchObject({ family: AF_INET, backlog: 7, options: [{ level: SOL_SOCKET, option: SO_KEEPALIVE, value: intBytes(1) }] })
+  expect(portOf(payload['address'] as Uint8Array)).toBeGreaterThan(0)
+})
+
+test('a connection that waits to be accepted is refused, at both ends', () => {
+  using own = new OwnDescriptors()
+  const listening = own.keep(native.socket(AF_INET, SOCK_STREAM, 0))
+  native.bindSocket(listening, loopbackAddress(AF_INET))
+  native.listenSocket(listening, 7)
+  const client = own.keep(native.socket(AF_INET, SOCK_STREAM, 0))
+  native.connectSocket(client, native.getsockname(listening))
+  using tree = new OwnTree({ tcp: 'close' })
+  for (const fd of [listening, client]) expect(() => tree.collect(fd)).toThrow(expect.objectContaining({ code: 'THAW_TCP_BACKLOG' }))
+})
+
+test('sockets that are not connected are carried: fresh, bound, UDP with its peer', () => {
+  using own = new OwnDescriptors()
+  const fresh = own.keep(native.socket(AF_INET6, SOCK_STREAM, 0))
+  native.setsockopt(fresh, SOL_SOCKET, SO_SNDBUF, intBytes(30_000))
+  const bound = own.keep(native.socket(AF_INET, SOCK_DGRAM, 0))
+  native.bindSocket(bound, loopbackAddress(AF_INET))
+  const connected = own.keep(native.socket(AF_INET, SOCK_DGRAM, 0))
+  native.connectSocket(connected, native.getsockname(bound))
+  using tree = new OwnTree()
+  const options = tree.collect(fresh)['options'] as { option: number; value: Uint8Array }[]
+  expect(options.find(({ option }) => option === SO_SNDBUF)?.value).toEqual(intBytes(60_000))
+  expect(tree.collect(fresh)).toMatchObject({ address: new Uint8Array(), peer: new Uint8Array() })
+  expect(tree.collect(bound)).toMatchObject({ address: native.getsockname(bound) })
+  expect(tree.collect(connected)).toMatchObject({ peer: native.getsockname(bound) })
+  expect(isUnbound(native.getsockname(fresh))).toBe(true)
+  native.sendMessage(connected, Buffer.from('unread'), [])
+  expect(() => tree.collect(bound)).toThrow(expect.objectContaining({ code: 'THAW_UDP_QUEUE' }))
+})
+
+test('a UDP socket that may be in a multicast group is refused, while any is joined', () => {
+  using own = new OwnDescriptors()
+  const fd = own.keep(native.socket(AF_INET, SOCK_DGRAM, 0))
+  const anywhere = new Uint8Array(16)
+  anywhere[0] = AF_INET
+  native.bindSocket(fd, anywhere)
+  {
+    using tree = new OwnTree()
+    expect(tree.kind(fd)).toBe('inet_socket')
+  }
+  const loopback = [127, 0, 0, 1]
+  native.setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, Uint8Array.of(239, 1, 2, 3, ...loopback))
+  using tree = new OwnTree()
+  expect(() => tree.collect(fd)).toThrow(expect.objectContaining({ code: 'THAW_UDP_GROUPS' }))
+})

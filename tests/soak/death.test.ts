@@ -1,0 +1,25 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+import { isAlive } from '../sandbox/harness.ts'
+
+interface Pids {
+  readonly copies: readonly number[]
+  /** The engine's host, template, and everything in its sandboxes. */
+  readonly all: readonly number[]
+}
+
+for (const signal of ['SIGKILL', 'SIGTERM', 'SIGSEGV'] as const) {
+  test(`an engine that ends by ${signal} leaves no process, a second later`, async () => {
+    const engine = spawn(process.execPath, [fileURLToPath(new URL('mortal.ts', import.meta.url))], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const [line] = (await once(createInterface(engine.stdout), 'line')) as [string]
+    const { copies, all } = JSON.parse(line) as Pids
+    expect(all).toEqual(expect.arrayContaining([...copies]))
+    expect(all.filter(isAlive)).toEqual(all)
+    engine.kill(signal)
+    await once(engine, 'exit')
+    await expect.poll(() => all.filter(isAlive), { interval: 10, timeout: 1000 }).toEqual([])
+  })
+}

@@ -1,0 +1,52 @@
+/*
+ * Preloaded into a tracer: after its KILL_AT-th step (ptrace, waitpid, or pwrite, by which it writes to its target's memory) the process is
+ * killed by SIGKILL. Without KILL_AT the steps are only counted; how many there were goes to the file KILL_COUNT when the process exits.
+ */
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static long steps;
+
+static void step(void) {
+  const char *at = getenv("KILL_AT");
+  if (__atomic_add_fetch(&steps, 1, __ATOMIC_SEQ_CST) == (at ? atol(at) : 0)) kill(getpid(), SIGKILL);
+}
+
+__attribute__((destructor)) static void tell(void) {
+  const char *path = getenv("KILL_COUNT");
+  int fd = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666) : -1;
+  if (fd >= 0) dprintf(fd, "%ld\n", steps);
+}
+
+long ptrace(enum __ptrace_request request, ...) {
+  long (*original)(enum __ptrace_request, ...) = dlsym(RTLD_NEXT, "ptrace");
+  va_list arguments;
+  va_start(arguments, request);
+  pid_t pid = va_arg(arguments, pid_t);
+  void *address = va_arg(arguments, void *), *data = va_arg(arguments, void *);
+  va_end(arguments);
+  long result = original(request, pid, address, data);
+  step();
+  return result;
+}
+
+pid_t waitpid(pid_t pid, int *status, int options) {
+  pid_t (*original)(pid_t, int *, int) = dlsym(RTLD_NEXT, "waitpid");
+  pid_t result = original(pid, status, options);
+  step();
+  return result;
+}
+
+ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t offset) {
+  ssize_t (*original)(int, const void *, size_t, off64_t) = dlsym(RTLD_NEXT, "pwrite64");
+  ssize_t result = original(fd, bytes, count, offset);
+  step();
+  return result;
+}
