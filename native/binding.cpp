@@ -32,6 +32,7 @@ static void add_trace(Exports exports) {
   exports.add<set_registers>("setRegisters");
   exports.add<get_extended_state>("getExtendedState");
   exports.add<set_extended_state>("setExtendedState");
+  exports.add<tile_data_offset>("tileDataOffset");
   exports.add<get_signal_mask>("getSignalMask");
   exports.add<set_signal_mask>("setSignalMask");
   exports.add<get_signal_info>("getSignalInfo");

@@ -95,6 +95,8 @@ export interface Native {
   /** NT_X86_XSTATE in the standard format, as large as the kernel gives it. */
   getExtendedState(tid: number): Uint8Array
   setExtendedState(tid: number, state: Uint8Array): void
+  /** Where AMX tiles stand in the standard format: behind all that every thread has (CPUID leaf 0xD). 0 on a CPU without them. */
+  tileDataOffset(): number
   /** PTRACE_GETSIGMASK, bit n-1 for signal n. */
   getSignalMask(tid: number): bigint
   setSignalMask(tid: number, mask: bigint): void

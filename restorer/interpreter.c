@@ -61,6 +61,11 @@ static void wait_for(uint32_t *word, uint32_t wanted)
 	}
 }
 
+static void restore_extended_state(uint64_t area, uint64_t components)
+{
+	__asm__ volatile("xrstor64 (%0)" : : "r"(area), "a"((uint32_t)components), "d"((uint32_t)(components >> 32)) : "memory");
+}
+
 static int compare(int how, int64_t left, int64_t right)
 {
 	switch (how) {
@@ -126,6 +131,7 @@ static int64_t perform(struct thaw_bundle *bundle, const struct thaw_op *op)
 	case THAW_OP_JUMP: return compare(op->nr, a[0], a[1]);
 	case THAW_OP_LEAVE: leave(a[0]);
 	case THAW_OP_SUM: return a[0] + a[1];
+	case THAW_OP_XRSTOR: restore_extended_state((uint64_t)a[0], (uint64_t)a[1]); return 0;
 	default: return -38; /* ENOSYS: a program of another version */
 	}
 }

@@ -38,6 +38,7 @@ enum thaw_code {
 	THAW_OP_JUMP,        /* if args[0] <nr> args[1], go on at operation `target` of this program */
 	THAW_OP_LEAVE,       /* rt_sigreturn with the ucontext at args[0] */
 	THAW_OP_SUM,         /* out = args[0] + args[1] */
+	THAW_OP_XRSTOR,      /* loads the components args[1] of the extended state at args[0] */
 };
 
 enum thaw_expect {
@@ -111,6 +112,7 @@ _Static_assert(sizeof(struct thaw_bundle) == 80, "core writes a header of this s
 	X(OP_JUMP, THAW_OP_JUMP)                                                                                       \
 	X(OP_LEAVE, THAW_OP_LEAVE)                                                                                     \
 	X(OP_SUM, THAW_OP_SUM)                                                                                         \
+	X(OP_XRSTOR, THAW_OP_XRSTOR)                                                                                   \
 	X(EXPECT_ANY, THAW_EXPECT_ANY)                                                                                 \
 	X(EXPECT_OK, THAW_EXPECT_OK)                                                                                   \
 	X(EXPECT_EQUAL, THAW_EXPECT_EQUAL)                                                                             \

@@ -11,6 +11,7 @@
  */
 import { native } from '../../native/index.js'
 import { CheckpointError } from '../errors.js'
+import { readExtendedState } from '../program/extended-state.js'
 import { extendedFrame, extendedFrameBytes, ucontext, UCONTEXT_BYTES } from '../program/frame.js'
 import { get, restartable, withRegisters } from '../program/registers.js'
 import type { Gadgets } from './gadgets.js'
@@ -43,7 +44,7 @@ export function readThread(tid: number): ThreadState {
   return {
     tid,
     registers: native.getRegisters(tid),
-    extendedState: native.getExtendedState(tid),
+    extendedState: readExtendedState(tid),
     signalMask: native.getSignalMask(tid),
   }
 }

@@ -45,6 +45,7 @@ export interface ProcessModel {
   coredumpFilter: number
   memoryMerge: boolean
   futureLocks: number
+  permittedFeatures: bigint
 }
 
 export interface ThreadModel {

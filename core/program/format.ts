@@ -17,6 +17,7 @@ const names = [
   'OP_JUMP',
   'OP_LEAVE',
   'OP_SUM',
+  'OP_XRSTOR',
   'EXPECT_ANY',
   'EXPECT_OK',
   'EXPECT_EQUAL',

@@ -3,6 +3,7 @@
  * struct sigcontext in asm/sigcontext.h). Used to leave the restorer, and as the way home that heals an abandoned parasite.
  */
 import { get } from './registers.js'
+import { hasTiles, TILE_DATA } from './extended-state.js'
 import type { RegisterName } from './registers.js'
 
 const UC_FP_XSTATE = 1n
@@ -38,7 +39,7 @@ export function extendedFrame(state: Uint8Array): Uint8Array {
   bytes.set(state)
   const view = new DataView(bytes.buffer)
   // ptrace puts the enabled features (XCR0) where a frame has its software-reserved bytes: arch/x86/kernel/fpu/regset.c.
-  const features = view.getBigUint64(SW_RESERVED, true)
+  const features = view.getBigUint64(SW_RESERVED, true) & (hasTiles(state) ? ~0n : ~TILE_DATA)
   view.setUint32(SW_RESERVED, FP_XSTATE_MAGIC1, true)
   view.setUint32(SW_RESERVED + 4, state.length + 4, true)
   view.setBigUint64(SW_RESERVED + 8, features, true)

@@ -109,6 +109,11 @@ export class Program {
     return this.#add(format.OP_SUM, 0, 'sum', [left, right], 'any', this.bundle.cell(`sum#${this.ops.length}`))
   }
 
+  /** Loads components of the extended state, a mask of XCR0's bits, from an XSAVE area in the standard format, 64-byte aligned. */
+  restoreExtendedState(area: bigint, components: bigint): void {
+    this.#push(format.OP_XRSTOR, 0, 'xrstor', [area, components], 'any')
+  }
+
   store(address: Argument, value: Argument, widthBytes: 1 | 2 | 4 | 8): void {
     this.#push(format.OP_STORE, widthBytes, 'store', [address, value], 'any')
   }

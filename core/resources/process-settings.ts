@@ -5,6 +5,7 @@ import type { ProcessModel } from '../image/model.js'
 import { readMappings } from '../proc/maps.js'
 import { readStatus } from '../proc/status.js'
 import type { Status } from '../proc/status.js'
+import { TILE_DATA, TILE_DATA_BIT } from '../program/extended-state.js'
 import type { Program } from '../program/program.js'
 
 const PR_GET_DUMPABLE = 3
@@ -14,6 +15,8 @@ const PR_GET_CHILD_SUBREAPER = 37
 const PR_SET_THP_DISABLE = 41
 const PR_SET_MEMORY_MERGE = 67
 const PR_GET_MEMORY_MERGE = 68
+const ARCH_GET_XCOMP_PERM = 0x1022
+const ARCH_REQ_XCOMP_PERM = 0x1023
 const MCL_FUTURE = 2
 const MCL_ONFAULT = 4
 const MEMBARRIER_CMD_GET_REGISTRATIONS = 512
@@ -30,6 +33,7 @@ export type ProcessSettings = Pick<
   | 'coredumpFilter'
   | 'memoryMerge'
   | 'futureLocks'
+  | 'permittedFeatures'
 >
 
 export function askProcessSettings(program: Program, pid: number, status: Status): (results: ParasiteResults) => ProcessSettings {
@@ -41,6 +45,9 @@ export function askProcessSettings(program: Program, pid: number, status: Status
   const membarrier = program.call('membarrier', [MEMBARRIER_CMD_GET_REGISTRATIONS, 0, 0])
   // Since Linux 6.4, where KSM is built in.
   const memoryMerge = program.call('prctl', [PR_GET_MEMORY_MERGE, 0, 0, 0, 0], 'any')
+  const permitted = program.bundle.allocate(8)
+  // Since Linux 5.16: before that nothing has to be asked for.
+  program.call('arch_prctl', [ARCH_GET_XCOMP_PERM, permitted], 'any')
   const lockedBefore = lockedMemory(status)
   return (results) => ({
     memoryMerge: results.cell(memoryMerge) === 1n,
@@ -52,6 +59,7 @@ export function askProcessSettings(program: Program, pid: number, status: Status
     dumpable: results.cell(dumpable) === 1n,
     personality: Number(results.cell(personality)),
     membarrier: Number(results.cell(membarrier)),
+    permittedFeatures: new DataView(results.bytes(permitted, 8).slice().buffer).getBigUint64(0, true),
   })
 }
 
@@ -76,6 +84,8 @@ export function emitFutureLocks(program: Program, { futureLocks: flags }: Proces
 export function emitProcessSettings(program: Program, settings: ProcessSettings, ownOom: number): void {
   program.for('process settings', () => {
     if (settings.personality !== 0) program.call('personality', [settings.personality])
+    // Before the alternate stacks of its threads: the kernel looks at their sizes.
+    if ((settings.permittedFeatures & TILE_DATA) !== 0n) program.call('arch_prctl', [ARCH_REQ_XCOMP_PERM, TILE_DATA_BIT])
     if (settings.subreaper) program.call('prctl', [PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0])
     if (settings.memoryMerge) program.call('prctl', [PR_SET_MEMORY_MERGE, 1, 0, 0, 0])
     if (settings.thpDisabled) program.call('prctl', [PR_SET_THP_DISABLE, 1, 0, 0, 0])

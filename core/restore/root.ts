@@ -8,6 +8,7 @@
  */
 import { MappingKind } from '../image/model.js'
 import type { ThreadModel } from '../image/model.js'
+import { hasTiles, TILE_DATA } from '../program/extended-state.js'
 import { extendedFrame, ucontext } from '../program/frame.js'
 import type { Program } from '../program/program.js'
 import { get } from '../program/registers.js'
@@ -73,7 +74,7 @@ export function emitRoot(program: Program, planning: Planning): void {
   // Closes the status stream with the rest: its end of file tells the engine that the tree runs.
   program.for('leaving', () => program.call('close_range', [planning.serviceBase, HIGHEST_FD, 0]))
   threads.release(program)
-  program.leave(frameOf(planning, leader))
+  leave(program, planning, leader)
 }
 
 function emitGate(program: Program, { spawn, bundle, options, spareTid }: Planning): void {
@@ -139,11 +140,13 @@ function emitBases(program: Program, thread: ThreadModel): void {
   if (get(registers, 'gsBase') !== 0n) program.call('arch_prctl', [ARCH_SET_GS, get(registers, 'gsBase')])
 }
 
-/** The signal frame that a thread leaves by; returns the ucontext's address. */
-function frameOf({ bundle }: Planning, thread: ThreadModel): bigint {
+/** A thread leaves by a signal frame. */
+function leave(program: Program, { bundle }: Planning, thread: ThreadModel): void {
   const extended = bundle.bytes(extendedFrame(thread.extendedState), 64)
+  // Touched first: the kernel reads tiles from a frame only where it has made room for them.
+  if (hasTiles(thread.extendedState)) program.restoreExtendedState(extended, TILE_DATA)
   const { signalMask, signalStack } = thread
-  return bundle.bytes(ucontext({ registers: BigUint64Array.from(thread.registers), signalMask, signalStack }, extended), 16)
+  program.leave(bundle.bytes(ucontext({ registers: BigUint64Array.from(thread.registers), signalMask, signalStack }, extended), 16))
 }
 
 /** The threads beside the leader: started one by one with their ids, each waits until all are ready and the leader lets them go. */
@@ -192,7 +195,7 @@ class Threads {
     emitParentDeathSignal(program, thread)
     program.add(this.#ready, 1)
     program.waitFor(this.#go, 1)
-    program.leave(frameOf(this.#planning, thread))
+    leave(program, this.#planning, thread)
   }
 
   release(leader: Program): void {

@@ -1,5 +1,6 @@
 #include "trace/state.hpp"
 
+#include <cpuid.h>
 #include <elf.h>
 #include <sys/uio.h>
 #include <sys/user.h>
@@ -38,6 +39,13 @@ Bytes get_extended_state(Pid tid) {
     }
     state.resize(state.size() * 2);
   }
+}
+
+uint32_t tile_data_offset() {
+  uint32_t size = 0, offset = 0, flags = 0, unused = 0;
+  constexpr unsigned state_leaf = 0xd, tile_data = 18;
+  if (__get_cpuid_count(state_leaf, tile_data, &size, &offset, &flags, &unused) == 0 || size == 0) return 0;
+  return offset;
 }
 
 void set_extended_state(Pid tid, ByteView state) {

@@ -18,6 +18,8 @@ void set_registers(Pid tid, const Registers& registers);
 /** NT_X86_XSTATE, the standard (not compacted) XSAVE format. */
 Bytes get_extended_state(Pid tid);
 void set_extended_state(Pid tid, ByteView state);
+/** Where the state of AMX tiles begins in the standard format; 0 on a CPU without. */
+uint32_t tile_data_offset();
 
 /** Bit n-1 stands for signal n. */
 uint64_t get_signal_mask(Pid tid);

@@ -27,6 +27,7 @@ export const fullProcess: ProcessModel = {
   coredumpFilter: 0x33,
   memoryMerge: true,
   futureLocks: 2,
+  permittedFeatures: HIGHEST,
   threads: [
     {
       tid: 7,

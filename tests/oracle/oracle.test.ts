@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { FixtureProgram } from '../fixtures/program.ts'
+import { restingTurns } from '../fixtures/rest.ts'
 import { compare } from './compare.ts'
 import { describeProcess, type Description } from './describe.ts'
 import { mappingsOf } from './memory.ts'
@@ -24,6 +25,7 @@ describe('a program that only sleeps looks the same twice', () => {
     'credentials',
   ])('%s', async (name) => {
     await using program = await FixtureProgram.start(name)
+    while (restingTurns(program.pid) === undefined) await sleep(5)
     const before = describeProcess(program.pid)
     await sleep(100)
     expect(compare(before, describeProcess(program.pid), { except: name === 'timerfd' ? [/descriptor \d+: ticks/] : [] })).toEqual([])
