@@ -26,6 +26,8 @@ interface Parts {
   readonly bundle: Bundle
   readonly pidNamespace: 'new' | 'current'
   readonly requested: number
+  /** Called once it runs, which is when others may have the processor. */
+  readonly whenRunning: () => void
 }
 
 export class Instance implements AsyncDisposable {
@@ -106,6 +108,7 @@ export class Instance implements AsyncDisposable {
     const bytes = await this.#status.next(FAILURE_BYTES)
     this.#runningAt = performance.now()
     if (bytes.length > 0) throw this.#failure(bytes)
+    this.#parts.whenRunning()
   }
 
   #closeGate(): void {

@@ -12,6 +12,7 @@ const CLONE_NEWPID = 0x2000_0000
 const SIGCHLD = 17
 const WALL = 0x4000_0000
 const F_DUPFD_CLOEXEC = 1030
+const MSG_PEEK = 2
 const MSG_CMSG_CLOEXEC = 0x4000_0000
 /** struct clone_args up to set_tid_size (CLONE_ARGS_SIZE_VER1). */
 export const CLONE_ARGS_BYTES = 80
@@ -20,7 +21,8 @@ const HELPER_STACK_BYTES = 4096
 const ROOT_STACK_BYTES = 16384
 /** How a spare ends when the engine has closed its end of the control socket. */
 const NOBODY_ASKS = 3
-/** A request is told by its descriptors; the bytes only make it a message. */
+/** What the engine asks for, in the first byte of a message: an instance, with the descriptors for it, or that a spare be ready for the next one. */
+export const REQUEST = { spawn: 1, prepare: 2 } as const
 export const REQUEST_BYTES = 8
 /** failed, failed_op, failed_result, failed_tid: what goes over the status stream. */
 export const FAILURE_BYTES = 24
@@ -29,7 +31,8 @@ export const FAILURE_BYTES = 24
 export const failureAddress = (planning: Planning): bigint => planning.bundle.base + BigInt(format.OFFSETOF_BUNDLE_FAILED)
 
 /**
- * The template keeps a spare: a fork of itself, made before it is asked for, that becomes the next root's memory.
+ * The template keeps a spare: a fork of itself, made before it is asked for, that becomes the next root's memory. It makes the next one
+ * when the engine says so, which is when the instance runs: while it is being restored, a fork would take the processor from it.
  *
  *   template ──fork──▶ spare: request → pid namespace ──CLONE_VM──▶ helper ──CLONE_VM, set_tid──▶ root
  *
@@ -59,8 +62,16 @@ function emitTemplateLoop(template: Program, spare: Program, planning: Planning)
     const flags = CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID
     const child = template.spawn(spare, cloneArgs(planning, { flags, exitSignal: SIGCHLD, childTid: planning.spareTid }), CLONE_ARGS_BYTES)
     template.call('wait4', [child, status, WALL, 0])
-    template.jump(loop, 'not-equal', template.load(status, 4), NOBODY_ASKS << 8)
+    const asked = template.jump(0, 'not-equal', template.load(status, 4), NOBODY_ASKS << 8)
+    const end = template.here
     template.call('exit_group', [0])
+    asked.target = template.here
+    const byte = planning.bundle.allocate(8)
+    template.jump(end, 'equal', 0, template.call('recvfrom', [planning.control, byte, 1, MSG_PEEK, 0, 0]))
+    // A request is left to the spare.
+    template.jump(loop, 'not-equal', template.load(byte, 1), REQUEST.prepare)
+    template.call('recvfrom', [planning.control, byte, 1, 0, 0, 0])
+    template.jump(loop)
   })
 }
 
@@ -68,9 +79,11 @@ function emitSpare(spare: Program, helper: Program, planning: Planning): void {
   const { bundle, spawn, options } = planning
   const message = new Message(spare)
   spare.for('request', () => {
+    const again = spare.here
     const more = spare.jump(0, 'less', 0, message.receive(planning.control))
     spare.call('exit_group', [NOBODY_ASKS])
     more.target = spare.here
+    spare.jump(again, 'equal', message.kind(), REQUEST.prepare)
     SPAWN_DESCRIPTORS.forEach((name, i) => raise(spare, spawn[name], message.descriptor(i), planning.serviceBase))
   })
   spare.for('spawn', () => {
@@ -137,6 +150,7 @@ function raise(program: Program, to: Cell, low: Cell, base: number): void {
 class Message {
   readonly #program: Program
   readonly #header: bigint
+  readonly #bytes: bigint
   readonly #controlBuffer: bigint
   readonly #controlBytes: number
 
@@ -145,7 +159,8 @@ class Message {
     this.#program = program
     this.#controlBytes = CMSG_HEADER_BYTES + SPAWN_DESCRIPTORS.length * 4 + 4
     this.#controlBuffer = bundle.allocate(this.#controlBytes)
-    const vector = bundle.words(bundle.allocate(REQUEST_BYTES), REQUEST_BYTES)
+    this.#bytes = bundle.allocate(REQUEST_BYTES)
+    const vector = bundle.words(this.#bytes, REQUEST_BYTES)
     this.#header = bundle.words(0, 0, vector, 1, this.#controlBuffer, this.#controlBytes, 0)
   }
 
@@ -153,6 +168,10 @@ class Message {
   receive(socket: Cell): Cell {
     this.#program.store(this.#header + 40n, this.#controlBytes, 8)
     return this.#program.call('recvmsg', [socket, this.#header, MSG_CMSG_CLOEXEC], 'any')
+  }
+
+  kind(): Cell {
+    return this.#program.load(this.#bytes, 1)
   }
 
   descriptor(i: number): Cell {

@@ -14,7 +14,7 @@ import { readOwn } from './own.js'
 import { compile } from './plan.js'
 import { SPAWN_DESCRIPTORS } from './planning.js'
 import type { Plan } from './plan.js'
-import { FAILURE_BYTES, REQUEST_BYTES } from './spawning.js'
+import { FAILURE_BYTES, REQUEST, REQUEST_BYTES } from './spawning.js'
 import { StatusStream } from './status-stream.js'
 
 const AF_UNIX = 1
@@ -25,6 +25,7 @@ const CLONE_NEWUTS = 0x4000000
 const CLONE_NEWIPC = 0x8000000
 const CLONE_NEWNET = 0x40000000
 const SIGKILL = 9
+const GONE: readonly string[] = ['EPIPE', 'ECONNRESET']
 
 export interface TemplateOptions {
   readonly network: 'new' | 'host'
@@ -121,6 +122,7 @@ export class Template implements AsyncDisposable {
         bundle: this.#plan.bundle,
         pidNamespace: this.#options.pidNamespace ?? 'new',
         requested,
+        whenRunning: () => this.#prepare(),
       })
       if (options.standby !== true) instance.letGo()
       await instance.parked()
@@ -139,9 +141,8 @@ export class Template implements AsyncDisposable {
     const [status, statusWrite] = native.pipe(O_CLOEXEC)
     try {
       const descriptors = { init: sandbox.initPidfd, time, gate: gateRead, status: statusWrite, stdin, stdout, stderr }
-      native.sendMessage(
-        this.#control,
-        new Uint8Array(REQUEST_BYTES),
+      this.#send(
+        REQUEST.spawn,
         SPAWN_DESCRIPTORS.map((name) => descriptors[name]),
       )
       return { gate, status }
@@ -151,6 +152,20 @@ export class Template implements AsyncDisposable {
     } finally {
       for (const fd of [time, gateRead, statusWrite]) closeSync(fd)
     }
+  }
+
+  /** Has the next request find memory that is forked already. */
+  #prepare(): void {
+    try {
+      this.#send(REQUEST.prepare, [])
+    } catch (error) {
+      // The next request will say that the template is gone.
+      if (!GONE.includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+    }
+  }
+
+  #send(kind: number, descriptors: readonly number[]): void {
+    native.sendMessage(this.#control, new Uint8Array(REQUEST_BYTES).fill(kind, 0, 1), [...descriptors])
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
