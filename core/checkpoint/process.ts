@@ -2,7 +2,7 @@
 import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import { CheckpointError, UnsupportedError } from '../errors.js'
-import type { FileIdentity, Layout, Mapping, MemoryModel, ProcessModel, ThreadModel } from '../image/model.js'
+import type { FileIdentity, Layout, Mapping, MemoryModel, PageRange, ProcessModel, ThreadModel } from '../image/model.js'
 import { field, innermost, readStat, readStatus } from '../proc/status.js'
 import type { MappingLine } from '../proc/maps.js'
 import { get, restartable } from '../program/registers.js'
@@ -19,6 +19,7 @@ import { refuseMemoryPolicies } from '../resources/memory-policy.js'
 import { collectProcessSignals, collectThreadSignals } from '../resources/pending-signals.js'
 import { withCarriedKeys } from '../resources/protection-keys.js'
 import { leaveCriticalSection } from '../resources/rseq.js'
+import type { SharedMemories } from '../resources/shared-memory.js'
 import { collectScheduling } from '../resources/scheduling.js'
 import { collectThreadSettings } from '../resources/thread-settings.js'
 import { leaveVdso } from '../resources/vdso.js'
@@ -26,23 +27,30 @@ import { findGadgets, gadgetsStand } from './gadgets.js'
 import type { Gadgets } from './gadgets.js'
 import { Injection, readThread, scratchBytes, wipe } from './injection.js'
 import type { Scratch, ThreadState } from './injection.js'
-import { PageFile } from './page-file.js'
-import { scanPages } from './pages.js'
+import type { PageFile } from './page-file.js'
+import { readableIn } from './page-file.js'
+import { PAGE_BYTES, scanPages } from './pages.js'
+import type { PageScan } from './pages.js'
 import { homeCalls, runParasite } from './parasite.js'
 import { compileQuestions } from './questions.js'
 import type { Answers, Questions } from './questions.js'
 import type { SeizedProcess } from './seize.js'
 import { findHole, findScratch } from './space.js'
 
-export interface CollectedProcess {
-  readonly model: ProcessModel
+/** What is done before the freeze because it takes long: the search through a libc, and a guess at how much there is to copy. */
+export interface Rehearsal {
+  readonly gadgets: Gadgets
   readonly pageBytes: bigint
 }
 
-/** What is done before the freeze because it takes long: the search through a libc, and the allocation of the page file. */
-export interface Rehearsal {
-  readonly gadgets: Gadgets
+/** What all processes of a tree are collected into. */
+export interface Collection {
+  readonly tree: SeenTree
+  readonly seen: SeenDescriptors
   readonly pageFile: PageFile
+  readonly sharedMemories: SharedMemories
+  /** End of what was given a place in the page file. */
+  end: bigint
 }
 
 /** More than any parasite's program needs. */
@@ -51,36 +59,37 @@ const REGION_BYTES = 64n << 20n
 export function collectProcess(
   target: SeenProcess,
   seized: SeizedProcess,
-  seen: SeenDescriptors,
-  tree: SeenTree,
-  { gadgets: found, pageFile }: Rehearsal,
+  collection: Collection,
+  rehearsed: Gadgets | undefined,
   step: (name: string) => void,
-): CollectedProcess {
+): ProcessModel {
   const { pid } = target
+  const { tree, seen } = collection
   const memFd = openSync(`/proc/${pid}/mem`, 'r+')
   const pagemapFd = openSync(`/proc/${pid}/pagemap`, 'r')
   try {
+    step('mappings')
     const lines = tree.mappingsOf(target)
     const mappings = collectMappings(target, lines)
+    collection.sharedMemories.note(target, mappings, lines)
     step('page tables')
-    const scan = scanPages(pagemapFd, mappings)
+    const scan = scanPages(pagemapFd, mappings, collection.end)
     const states = seized.tids.map((tid) => prepareThread(tid, lines, memFd))
     const leader = states[0]
     if (leader === undefined)
       throw new CheckpointError('THAW_PROCESS_DIED', `Cannot checkpoint pid ${pid}: it ended while it was being frozen.`, { pid })
-    const gadgets = gadgetsStand(memFd, found) ? found : gadgetsOf(target, memFd, lines)
+    const gadgets = rehearsed !== undefined && gadgetsStand(memFd, rehearsed) ? rehearsed : gadgetsOf(target, memFd, lines)
     const scratch = scratchFor(pid, memFd, pagemapFd, lines, leader)
+    const copy = startCopy(pid, memFd, mappings, scan, scratch, collection.pageFile)
     try {
       step('threads')
       const threads = states.map((state) => collectThread(target, state, gadgets, scratch))
       step('parasite')
       const region = findHole(lines, REGION_BYTES)
       const { brk, protectionKeys, ...answers } = ask(compileQuestions(pid, region), leader, gadgets, scratch)
-      step('pages')
-      // What an earlier checkpoint has wiped is there, and zero: it must be so again before it is copied.
       wipe(scratch)
-      pageFile.fill(pid, memFd, mappings, scan.pages)
-      const pageBytes = keepDeleted(pid, pageFile.fd, deletedFiles(mappings, lines), scan.sizeBytes)
+      copy.rest()
+      collection.end = keepDeleted(pid, collection.pageFile, deletedFiles(mappings, lines), scan.end)
       const status = readStatus(pid)
       const memory: MemoryModel = {
         mappings: withCarriedKeys(target, mappings, protectionKeys),
@@ -91,9 +100,9 @@ export function collectProcess(
         executable: executableOf(target),
         auxv: readFileSync(`/proc/${pid}/auxv`),
       }
-      const model: ProcessModel = {
+      return {
         pid: target.innerPid,
-        parentPid: 0,
+        parentPid: tree.processes.find((other) => other.pid === target.parentPid)?.innerPid ?? 0,
         groupId: innermost(status, 'NSpgid'),
         sessionId: innermost(status, 'NSsid'),
         threads,
@@ -104,7 +113,6 @@ export function collectProcess(
         limits: collectLimits(pid),
         ...answers,
       }
-      return { model, pageBytes }
     } finally {
       wipe(scratch)
     }
@@ -115,10 +123,44 @@ export function collectProcess(
 }
 
 /**
- * Goes through the motions on a running process: what is not carried is refused here, and the code that runs in the freeze is compiled
- * and warm by then.
+ * Copies while the tracer asks. What the asking needs for itself comes when that is over: an earlier checkpoint has touched it, so that it is
+ * there, and zero; it must be so again before it is copied.
  */
-export function rehearseProcess(target: SeenProcess, tree: SeenTree): Rehearsal {
+function startCopy(
+  pid: number,
+  memFd: number,
+  mappings: readonly Mapping[],
+  { pages, end }: PageScan,
+  scratch: Scratch,
+  pageFile: PageFile,
+): { rest(): void } {
+  const readable = readableIn(mappings)
+  const scratchEnd = scratch.start + BigInt(scratch.lengthBytes)
+  const inUse = ({ start, pageCount }: PageRange): boolean => start < scratchEnd && scratch.start < start + pageCount * PAGE_BYTES
+  pageFile.require(end)
+  const isLate = pages.map(inUse)
+  pageFile.start(
+    pid,
+    memFd,
+    readable,
+    pages.filter((_, i) => isLate[i] !== true),
+  )
+  return {
+    rest: () =>
+      pageFile.start(
+        pid,
+        memFd,
+        readable,
+        pages.filter((_, i) => isLate[i] === true),
+      ),
+  }
+}
+
+/**
+ * Goes through the motions on a running process: what is not carried is refused here, and the code that runs in the freeze is compiled
+ * and warm by then. @param known where another process of the tree has its gadgets: forks of one program have them in the same place
+ */
+export function rehearseProcess(target: SeenProcess, tree: SeenTree, known: Gadgets | undefined): Rehearsal {
   const { pid } = target
   const memFd = openSync(`/proc/${pid}/mem`, 'r')
   const pagemapFd = openSync(`/proc/${pid}/pagemap`, 'r')
@@ -126,16 +168,13 @@ export function rehearseProcess(target: SeenProcess, tree: SeenTree): Rehearsal 
     const lines = tree.mappingsOf(target)
     refuseMemoryPolicies(target)
     const mappings = collectMappings(target, lines)
-    const { sizeBytes } = scanPages(pagemapFd, mappings)
+    const { end } = scanPages(pagemapFd, mappings)
     const { program } = compileQuestions(pid, findHole(lines, REGION_BYTES))
     program.finish(0n)
     program.encode()
     collectFileSystem(target, readStatus(pid))
     executableOf(target)
-    const gadgets = gadgetsOf(target, memFd, lines)
-    const pageFile = new PageFile()
-    pageFile.reserve(sizeBytes)
-    return { gadgets, pageFile }
+    return { gadgets: known !== undefined && gadgetsStand(memFd, known) ? known : gadgetsOf(target, memFd, lines), pageBytes: end }
   } finally {
     closeSync(memFd)
     closeSync(pagemapFd)

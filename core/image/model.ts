@@ -7,6 +7,24 @@ export interface ImageModel {
   processes: ProcessModel[]
   descriptions: DescriptionModel[]
   blobs: Uint8Array[]
+  zombies: ZombieModel[]
+  sharedMemory: SharedMemoryModel[]
+}
+
+export interface ZombieModel {
+  pid: number
+  parentPid: number
+  groupId: number
+  sessionId: number
+  name: string
+  status: number
+}
+
+/** `start` of its pages is an offset in the memory. */
+export interface SharedMemoryModel {
+  id: number
+  sizeBytes: bigint
+  pages: PageRange[]
 }
 
 export interface Machine {
@@ -178,6 +196,7 @@ export interface Mapping {
   flags: string[]
   name: string
   protectionKey: number
+  sharedMemory: number
 }
 
 export interface FileIdentity {

@@ -5,6 +5,7 @@
 import { closeSync, statSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import type { Cell } from '../program/bundle.js'
+import { extentsOf } from './file-extents.js'
 import type { Emitter, SeenDescription, SeenTree } from './description.js'
 import { closeDescriptor } from './emission.js'
 import { emitNamelessFile } from './nameless-file.js'
@@ -32,8 +33,6 @@ export interface FileExtent {
 }
 
 const SEEK_SET = 0
-const SEEK_DATA = 3
-const SEEK_HOLE = 4
 /** What one sendfile carries at most is just below 2 GiB. */
 const EXTENT_BYTES = 1n << 30n
 
@@ -43,37 +42,24 @@ export function collectDeleted(seen: SeenDescription, tree: SeenTree): DeletedFi
   const path = `/proc/${seen.process.pid}/fd/${seen.fd}`
   const { atimeNs: accessed, mtimeNs: modified } = statSync(path, { bigint: true })
   const first = tree.descriptions.find(({ status }) => status.device === device && status.inode === inode)
-  const extents = tree.frozen && first === seen ? keepExtents(path, tree) : []
+  const extents = tree.frozen && first === seen ? keepExtents(path, sizeBytes, tree) : []
   return { device, inode, mode, uid, gid, sizeBytes, accessed, modified, extents }
 }
 
-function keepExtents(source: string, tree: SeenTree): FileExtent[] {
+function keepExtents(source: string, fileBytes: bigint, tree: SeenTree): FileExtent[] {
   const extents: FileExtent[] = []
   const fd = native.open(source, O_RDONLY)
   try {
-    for (let at = seek(fd, 0n, SEEK_DATA); at !== undefined; at = seek(fd, at, SEEK_DATA)) {
-      const end = seek(fd, at, SEEK_HOLE) ?? at
-      while (at < end) {
+    for (const { offset, sizeBytes } of extentsOf(fd, 0n, fileBytes))
+      for (let at = offset, end = offset + sizeBytes; at < end; at += EXTENT_BYTES) {
         const extent: FileExtent = { offset: at, sizeBytes: end - at < EXTENT_BYTES ? end - at : EXTENT_BYTES, keptAt: 0n }
         tree.keepContent({ source, ...extent, kept: (place) => (extent.keptAt = place) })
         extents.push(extent)
-        at += extent.sizeBytes
       }
-    }
   } finally {
     closeSync(fd)
   }
   return extents
-}
-
-/** Undefined past the last data. */
-function seek(fd: number, from: bigint, whence: number): bigint | undefined {
-  try {
-    return native.syscall('lseek', [fd, from, whence])
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENXIO') return undefined
-    throw error
-  }
 }
 
 /** The nameless file of an instance while its descriptions are opened. */

@@ -2,6 +2,7 @@
 import { closeSync, readdirSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import { UnsupportedError } from '../errors.js'
+import type { PageFile } from '../checkpoint/page-file.js'
 import type { FileIdentity } from '../image/model.js'
 import type { MappingLine } from '../proc/maps.js'
 import type { Cell } from '../program/bundle.js'
@@ -39,7 +40,7 @@ function sourceOf(pid: number, inode: bigint, lines: readonly MappingLine[]): st
  */
 export function keepDeleted(
   pid: number,
-  pageFd: number,
+  pageFile: PageFile,
   files: readonly { readonly file: FileIdentity; readonly line: MappingLine }[],
   offset: bigint,
 ): bigint {
@@ -51,7 +52,8 @@ export function keepDeleted(
     file.contentOffset = there ?? end
     if (there !== undefined) continue
     kept.set(key, end)
-    copyFile(sourceOf(pid, file.inode, [line]) ?? '', pageFd, end, file.sizeBytes)
+    pageFile.require(end + file.sizeBytes)
+    copyFile(sourceOf(pid, file.inode, [line]) ?? '', pageFile.fd, end, file.sizeBytes)
     end += file.sizeBytes
   }
   return end

@@ -5,7 +5,7 @@
  * Order of the calls, per checkpoint and per restore:
  *
  *   recognises → collect            twice: once on the running tree, so that what is not carried is refused before the freeze; once frozen
- *   open → place → arm              emitted once per image, run per instance: see `DescriptionKind`
+ *   open → connect → place → arm    emitted once per image, run per instance: see `DescriptionKind`
  */
 import type { FileStatus } from '../../native/index.js'
 import type { Clocks } from '../image/model.js'
@@ -25,6 +25,8 @@ export interface SeenProcess {
   /** Prefix under which paths that /proc prints for the process lead to its files: empty in the same mount namespace, else like `/proc/7/root`. */
   readonly rootPath: string
   readonly pidfd: number
+  /** As the dumper sees it; 0 for a root of the tree. */
+  readonly parentPid: number
   /** For what is in flight: the process that it is sent to. `pid` and numbers are the dumper's then. */
   readonly receiver?: SeenProcess
 }
@@ -73,6 +75,8 @@ export interface SeenTree {
 export interface Emitter {
   readonly bundle: Bundle
   readonly program: Program
+  /** Of the process whose program that is. */
+  readonly processIndex: number
   /** A number above all others that is free whenever a kind emits: for a descriptor that must have a known number for a moment. */
   readonly scratch: number
   /** Moves a new descriptor out of the way of the tree's own numbers (F_DUPFD_CLOEXEC to the service range, close of the old one). */
@@ -112,9 +116,16 @@ export interface DescriptionKind<P> {
   open(payload: P, emitter: Emitter, flags: number): Cell
   /** Emits what must wait until all descriptions of the tree are open (registrations in epoll sets, descriptors in flight). */
   connect?(payload: P, emitter: Emitter, self: Cell): void
-  /** Emits what must wait until the process has its numbers (`placements`: those that refer to this description). */
+  /**
+   * Set for what belongs to the memory of a process: it is opened by its home, the first process that has it, instead of by the first
+   * process of the tree, and no other process has it.
+   */
+  readonly ofMemory?: true
+  /** Emits, for each process that has numbers for it, what must be done in that process once it has them. */
+  placeEach?(payload: P, emitter: Emitter, placements: readonly Placement[]): void
+  /** Emits what must wait until its home has its numbers (`placements`: those of the home that refer to this description). */
   place?(payload: P, emitter: Emitter, placements: readonly Placement[], all: readonly Placement[]): void
-  /** Emits what must wait until the gate has opened and the clocks run (timers). Runs in the process, by its own numbers. */
+  /** Emits what must wait until the gate has opened and the clocks run (timers). Runs in its home, by its own numbers. */
   arm?(payload: P, emitter: Emitter, placements: readonly Placement[]): void
 }
 

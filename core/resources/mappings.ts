@@ -40,6 +40,7 @@ function collectMapping(process: SeenProcess, line: MappingLine): Mapping {
     flags: [...line.flags].filter((flag) => carried.has(flag) || (flag === 'mw' && kind === MappingKind.fileShared)),
     name: /^\[anon(_shmem)?:/.test(line.path) ? line.path.slice(line.path.indexOf(':') + 1, -1) : '',
     protectionKey: line.protectionKey,
+    sharedMemory: 0,
   }
 }
 

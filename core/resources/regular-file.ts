@@ -83,7 +83,9 @@ export const regularFile: DescriptionKind<unknown> = defineKind<RegularFile>({
     const fd = placements[0]?.fd
     if (fd === undefined || !file.locks.some(belongsToProcess)) return
     // A process that closes any descriptor of a file loses its POSIX locks on it: ours have to go first.
-    for (const raised of stillOpen(file, emitter).splice(0)) closeDescriptor(emitter.program, raised)
+    emitter.shared('closed-file', `${emitter.processIndex} ${file.device}:${file.inode}`, () => {
+      for (const raised of stillOpen(file, emitter)) closeDescriptor(emitter.program, raised)
+    })
     emitProcessLocks(emitter.program, fd, file.locks)
   },
 })

@@ -62,8 +62,30 @@ export const fullProcess: ProcessModel = {
   ],
   memory: {
     mappings: [
-      { start: 4096n, end: 8192n, protection: 5, kind: 1, offset: 4096n, file, flags: ['rd', 'ex'], name: '', protectionKey: 3 },
-      { start: HIGHEST - 1n, end: HIGHEST, protection: 0, kind: 0, offset: 0n, file: null, flags: [], name: 'heap', protectionKey: 0 },
+      {
+        start: 4096n,
+        end: 8192n,
+        protection: 5,
+        kind: 1,
+        offset: 4096n,
+        file,
+        flags: ['rd', 'ex'],
+        name: '',
+        protectionKey: 3,
+        sharedMemory: 0,
+      },
+      {
+        start: HIGHEST - 1n,
+        end: HIGHEST,
+        protection: 0,
+        kind: 0,
+        offset: 0n,
+        file: null,
+        flags: [],
+        name: 'heap',
+        protectionKey: 0,
+        sharedMemory: 7,
+      },
     ],
     pages: [{ start: 4096n, pageCount: 1n, fileOffset: 8192n }],
     layout: {
