@@ -17,6 +17,8 @@ import { collectLimits } from '../resources/limits.js'
 import { collectMappings } from '../resources/mappings.js'
 import { refuseMemoryPolicies } from '../resources/memory-policy.js'
 import { collectProcessSignals, collectThreadSignals } from '../resources/pending-signals.js'
+import { withoutTimers } from '../resources/posix-timers.js'
+import type { PendingSignals } from '../resources/posix-timers.js'
 import { withCarriedKeys } from '../resources/protection-keys.js'
 import { leaveCriticalSection } from '../resources/rseq.js'
 import { collectScheduling } from '../resources/scheduling.js'
@@ -75,7 +77,8 @@ export function collectProcess(
       const threads = states.map((state) => collectThread(target, state, gadgets, scratch))
       step('parasite')
       const region = findHole(lines, REGION_BYTES)
-      const { brk, protectionKeys, ...answers } = ask(compileQuestions(pid, region), leader, gadgets, scratch)
+      const pending = pendingIn(pid, threads)
+      const { brk, protectionKeys, ...answers } = ask(compileQuestions(pid, region, pending), leader, gadgets, scratch)
       step('pages')
       // What an earlier checkpoint has wiped is there, and zero: it must be so again before it is copied.
       wipe(scratch)
@@ -96,11 +99,11 @@ export function collectProcess(
         parentPid: 0,
         groupId: innermost(status, 'NSpgid'),
         sessionId: innermost(status, 'NSsid'),
-        threads,
+        threads: threads.map((thread) => ({ ...thread, pendingSignals: withoutTimers(thread.pendingSignals, answers.posixTimers) })),
         memory,
         descriptors: descriptorModels(seen, target),
         fileSystem: collectFileSystem(target, status),
-        pendingSignals: collectProcessSignals(pid),
+        pendingSignals: withoutTimers(pending.process, answers.posixTimers),
         limits: collectLimits(pid),
         ...answers,
       }
@@ -127,7 +130,7 @@ export function rehearseProcess(target: SeenProcess, tree: SeenTree): Rehearsal 
     refuseMemoryPolicies(target)
     const mappings = collectMappings(target, lines)
     const { sizeBytes } = scanPages(pagemapFd, mappings)
-    const { program } = compileQuestions(pid, findHole(lines, REGION_BYTES))
+    const { program } = compileQuestions(pid, findHole(lines, REGION_BYTES), { process: [], leader: [], others: [] })
     program.finish(0n)
     program.encode()
     collectFileSystem(target, readStatus(pid))
@@ -150,6 +153,14 @@ function gadgetsOf(target: SeenProcess, memFd: number, lines: readonly MappingLi
     `Cannot checkpoint pid ${target.pid} (${target.name}): no code in it makes a system call and returns from a signal handler.`,
     { pid: target.pid },
   )
+}
+
+function pendingIn(pid: number, [leader, ...others]: readonly ThreadModel[]): PendingSignals {
+  return {
+    process: collectProcessSignals(pid),
+    leader: leader?.pendingSignals ?? [],
+    others: others.flatMap(({ pendingSignals }) => pendingSignals),
+  }
 }
 
 function deletedFiles(mappings: readonly Mapping[], lines: readonly MappingLine[]): { file: FileIdentity; line: MappingLine }[] {

@@ -124,6 +124,10 @@ export interface PosixTimer {
   thread: number
   interval: bigint
   value: bigint
+  /** Of the delivery before the checkpoint: timer_getoverrun(2). */
+  overrun: number
+  /** Expirations that the pending signal of an interval timer stands for; 0: none is pending. */
+  waiting: bigint
 }
 
 export interface FileSystemModel {

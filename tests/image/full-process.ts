@@ -90,5 +90,18 @@ export const fullProcess: ProcessModel = {
   pendingSignals: [Uint8Array.of(9)],
   limits: [{ resource: 7, soft: 1n, hard: HIGHEST }],
   intervalTimers: [{ which: 2, interval: 1n, value: -1n }],
-  posixTimers: [{ id: -1, clock: 9, notify: 4, signal: 34, valuePointer: HIGHEST, thread: 7, interval: 2n ** 62n, value: -(2n ** 63n) }],
+  posixTimers: [
+    {
+      id: -1,
+      clock: 9,
+      notify: 4,
+      signal: 34,
+      valuePointer: HIGHEST,
+      thread: 7,
+      interval: 2n ** 62n,
+      value: -(2n ** 63n),
+      overrun: 2 ** 31 - 1,
+      waiting: HIGHEST,
+    },
+  ],
 }
