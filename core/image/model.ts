@@ -1,4 +1,5 @@
 /** The image in memory: mirrors thaw.proto with plain types, 64-bit values as bigint. */
+import type { RemovedFolder } from '../resources/removed-folder.js'
 
 export interface ImageModel {
   formatVersion: number
@@ -132,6 +133,8 @@ export interface PosixTimer {
 
 export interface FileSystemModel {
   workingDirectory: string
+  /** The working directory, when it was removed since. */
+  removed: RemovedFolder | null
   root: string
   umask: number
 }

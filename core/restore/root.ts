@@ -54,7 +54,7 @@ export function emitRoot(program: Program, planning: Planning): void {
   descriptors.open()
   descriptors.place()
   emitOwnMemory(program, planning)
-  emitFileSystem(program, root.fileSystem)
+  emitFileSystem(program, root, planning.image.descriptions)
   emitProcessSettings(program, root, options.own.oomScoreAdjustment)
   emitSignalActions(program, root.signalActions)
   emitGate(program, planning)

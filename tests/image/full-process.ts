@@ -85,7 +85,7 @@ export const fullProcess: ProcessModel = {
     protectionKeys: [1, 3],
   },
   descriptors: [{ fd: 3, description: 1, closeOnExec: true }],
-  fileSystem: { workingDirectory: '/tmp', root: '/', umask: 0o77 },
+  fileSystem: { workingDirectory: '/tmp', removed: null, root: '/', umask: 0o77 },
   signalActions: [{ signal: 64, handler: HIGHEST, flags: 1n, restorer: 2n, mask: HIGHEST }],
   pendingSignals: [Uint8Array.of(9)],
   limits: [{ resource: 7, soft: 1n, hard: HIGHEST }],
