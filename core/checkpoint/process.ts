@@ -63,7 +63,7 @@ export function collectProcess(
   const pagemapFd = openSync(`/proc/${pid}/pagemap`, 'r')
   try {
     const lines = tree.mappingsOf(target)
-    const mappings = collectMappings(target, lines)
+    const mappings = collectMappings(target, tree)
     step('page tables')
     const scan = scanPages(pagemapFd, mappings)
     const states = seized.tids.map((tid) => prepareThread(tid, lines, memFd))
@@ -128,7 +128,7 @@ export function rehearseProcess(target: SeenProcess, tree: SeenTree): Rehearsal 
   try {
     const lines = tree.mappingsOf(target)
     refuseMemoryPolicies(target)
-    const mappings = collectMappings(target, lines)
+    const mappings = collectMappings(target, tree)
     const { sizeBytes } = scanPages(pagemapFd, mappings)
     const { program } = compileQuestions(pid, findHole(lines, REGION_BYTES), { process: [], leader: [], others: [] })
     program.finish(0n)
@@ -166,7 +166,7 @@ function pendingIn(pid: number, [leader, ...others]: readonly ThreadModel[]): Pe
 function deletedFiles(mappings: readonly Mapping[], lines: readonly MappingLine[]): { file: FileIdentity; line: MappingLine }[] {
   return mappings.flatMap(({ file, start }) => {
     const line = lines.find((candidate) => candidate.start === start)
-    return file?.deleted === true && line !== undefined ? [{ file, line }] : []
+    return file?.deleted === true && file.content === null && line !== undefined ? [{ file, line }] : []
   })
 }
 

@@ -1,4 +1,5 @@
 /** The image in memory: mirrors thaw.proto with plain types, 64-bit values as bigint. */
+import type { DeletedFile } from '../resources/deleted-file.js'
 import type { RemovedFolder } from '../resources/removed-folder.js'
 
 export interface ImageModel {
@@ -195,6 +196,8 @@ export interface FileIdentity {
   modified: bigint
   deleted: boolean
   contentOffset: bigint
+  /** Of a deleted file that is mapped shared. */
+  content: DeletedFile | null
 }
 
 export interface PageRange {

@@ -1,6 +1,6 @@
 /** Files and folders: opened again by path, with position, flags and locks. */
 import type { Cell } from '../program/bundle.js'
-import { closeMaker, collectDeleted, makeDeleted } from './deleted-file.js'
+import { collectDeleted, makeDeleted } from './deleted-file.js'
 import type { DeletedFile } from './deleted-file.js'
 import { defineKind } from './description.js'
 import type { DescriptionKind, Emitter, SeenDescription, SeenTree } from './description.js'
@@ -75,9 +75,14 @@ export const regularFile: DescriptionKind<unknown> = defineKind<RegularFile>({
   },
 
   connect(file, emitter, self) {
-    if (file.deleted !== null) closeMaker(makeDeleted(file.deleted, file.path, false, emitter), emitter)
     emitDescriptionLocks(emitter.program, self, file.locks)
-    stillOpen(file, emitter).push(self)
+    const open = stillOpen(file, emitter)
+    if (file.deleted !== null) {
+      const { fd } = makeDeleted(file.deleted, file.path, false, emitter)
+      // What made the file stays open for mappings of it.
+      if (!open.includes(fd)) open.push(fd)
+    }
+    if (!open.includes(self)) open.push(self)
   },
 
   arm(file, emitter, placements) {

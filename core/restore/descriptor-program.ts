@@ -24,7 +24,8 @@ const SCRATCH_DISTANCE = 4096
 export class DescriptorEmitter {
   readonly #program: Program
   readonly #planning: Planning
-  readonly #emitter: Emitter
+  /** What the kinds of descriptions emit with; made things are shared with who else emits into the program. */
+  readonly emitter: Emitter
   readonly #cells = new Map<number, Cell>()
   readonly #placements: readonly Placement[]
 
@@ -34,7 +35,7 @@ export class DescriptorEmitter {
     this.#placements = planning.image.processes.flatMap(({ descriptors }, processIndex) =>
       descriptors.map(({ fd, description }) => ({ processIndex, fd, descriptionId: description })),
     )
-    this.#emitter = this.#makeEmitter()
+    this.emitter = this.#makeEmitter()
   }
 
   #makeEmitter(): Emitter {
@@ -78,18 +79,18 @@ export class DescriptorEmitter {
   open(): void {
     for (const description of this.#planning.image.descriptions)
       this.#for(description, () => {
-        const cell = kindNamed(description.kind).open(description.payload, this.#emitter, description.flags)
+        const cell = kindNamed(description.kind).open(description.payload, this.emitter, description.flags)
         this.#cells.set(description.id, cell)
         this.#emitOwnership(description, cell)
       })
     for (const description of this.#byKind())
       this.#for(description, () =>
-        kindNamed(description.kind).connect?.(description.payload, this.#emitter, this.#emitter.descriptorOf(description.id)),
+        kindNamed(description.kind).connect?.(description.payload, this.emitter, this.emitter.descriptorOf(description.id)),
       )
     for (const description of this.#planning.image.descriptions)
       if ((description.flags & O_PATH) === 0)
         this.#for(description, () =>
-          this.#program.call('fcntl', [this.#emitter.descriptorOf(description.id), F_SETFL, description.flags & SETTABLE_FLAGS]),
+          this.#program.call('fcntl', [this.emitter.descriptorOf(description.id), F_SETFL, description.flags & SETTABLE_FLAGS]),
         )
   }
 
@@ -110,11 +111,11 @@ export class DescriptorEmitter {
     const [process] = this.#planning.image.processes
     this.#program.for('descriptors', () => {
       for (const { fd, description, closeOnExec } of process?.descriptors ?? [])
-        this.#program.call('dup3', [this.#emitter.descriptorOf(description), fd, closeOnExec ? O_CLOEXEC : 0])
+        this.#program.call('dup3', [this.emitter.descriptorOf(description), fd, closeOnExec ? O_CLOEXEC : 0])
     })
     for (const description of this.#byKind())
       this.#for(description, () =>
-        kindNamed(description.kind).place?.(description.payload, this.#emitter, this.#numbersOf(description), this.#placements),
+        kindNamed(description.kind).place?.(description.payload, this.emitter, this.#numbersOf(description), this.#placements),
       )
     for (const description of this.#planning.image.descriptions) this.#for(description, () => this.#emitAsync(description))
   }
@@ -127,7 +128,7 @@ export class DescriptorEmitter {
 
   arm(): void {
     for (const description of this.#planning.image.descriptions)
-      this.#for(description, () => kindNamed(description.kind).arm?.(description.payload, this.#emitter, this.#numbersOf(description)))
+      this.#for(description, () => kindNamed(description.kind).arm?.(description.payload, this.emitter, this.#numbersOf(description)))
   }
 
   #numbersOf({ id }: DescriptionModel): Placement[] {

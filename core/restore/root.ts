@@ -7,12 +7,15 @@
  * with what was left of them.
  */
 import { MappingKind } from '../image/model.js'
-import type { ThreadModel } from '../image/model.js'
+import type { FileIdentity, ThreadModel } from '../image/model.js'
+import type { Cell } from '../program/bundle.js'
 import { hasTiles, TILE_DATA } from '../program/extended-state.js'
 import { extendedFrame, ucontext } from '../program/frame.js'
 import type { Program } from '../program/program.js'
 import { get } from '../program/registers.js'
 import { emitCredentials } from '../resources/credentials.js'
+import { emitSharedDeleted } from '../resources/deleted-mapping.js'
+import type { Emitter } from '../resources/description.js'
 import { emitFileSystem } from '../resources/file-system.js'
 import { emitIntervalTimers } from '../resources/interval-timers.js'
 import { emitLimits } from '../resources/limits.js'
@@ -53,7 +56,7 @@ export function emitRoot(program: Program, planning: Planning): void {
   const descriptors = new DescriptorEmitter(program, planning)
   descriptors.open()
   descriptors.place()
-  emitOwnMemory(program, planning)
+  emitOwnMemory(program, planning, descriptors.emitter)
   emitFileSystem(program, root, planning.image.descriptions)
   emitProcessSettings(program, root, options.own.oomScoreAdjustment)
   emitSignalActions(program, root.signalActions)
@@ -97,13 +100,12 @@ function emitGate(program: Program, { spawn, bundle, options, spareTid }: Planni
 }
 
 /** Shared mappings, one copy per instance; advice that a fork would lose. */
-function emitOwnMemory(program: Program, planning: Planning): void {
+function emitOwnMemory(program: Program, planning: Planning, emitter: Emitter): void {
   const { mappings, pages } = planning.root.memory
   program.for('shared memory', () => {
     for (const mapping of mappings) {
       if (mapping.kind === MappingKind.fileShared && mapping.file !== null) {
-        const flags = writableMapping(mapping) ? O_RDWR_CLOEXEC : O_RDONLY_CLOEXEC
-        const fd = program.call('openat', [AT_FDCWD, program.bundle.string(mapping.file.path), flags, 0])
+        const fd = openShared(mapping.file, writableMapping(mapping), emitter)
         emitMapping(program, mapping, false, fd)
         program.call('close', [fd])
       }
@@ -120,6 +122,12 @@ function emitOwnMemory(program: Program, planning: Planning): void {
     }
     for (const mapping of mappings) emitInstanceAdvice(program, mapping)
   })
+}
+
+function openShared(file: FileIdentity, writable: boolean, emitter: Emitter): Cell {
+  if (file.deleted) return emitSharedDeleted(file, emitter, writable)
+  const { program, bundle } = emitter
+  return program.call('openat', [AT_FDCWD, bundle.string(file.path), writable ? O_RDWR_CLOEXEC : O_RDONLY_CLOEXEC, 0])
 }
 
 function emitLeader(program: Program, planning: Planning, leader: ThreadModel): void {

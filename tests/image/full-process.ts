@@ -11,6 +11,17 @@ const file: FileIdentity = {
   modified: -4n,
   deleted: true,
   contentOffset: 4096n,
+  content: {
+    device: 1n,
+    inode: HIGHEST,
+    mode: 0o100600,
+    uid: 2 ** 32 - 1,
+    gid: 1,
+    sizeBytes: 8192n,
+    accessed: -1n,
+    modified: 5n,
+    extents: [{ offset: 4096n, sizeBytes: 4096n, keptAt: HIGHEST }],
+  },
 }
 
 export const fullProcess: ProcessModel = {
@@ -85,7 +96,12 @@ export const fullProcess: ProcessModel = {
     protectionKeys: [1, 3],
   },
   descriptors: [{ fd: 3, description: 1, closeOnExec: true }],
-  fileSystem: { workingDirectory: '/tmp', removed: null, root: '/', umask: 0o77 },
+  fileSystem: {
+    workingDirectory: '/tmp',
+    removed: { device: 3n, inode: HIGHEST, mode: 0o1777, uid: 2 ** 32 - 1, gid: 4, accessed: -5n, modified: 6n },
+    root: '/',
+    umask: 0o77,
+  },
   signalActions: [{ signal: 64, handler: HIGHEST, flags: 1n, restorer: 2n, mask: HIGHEST }],
   pendingSignals: [Uint8Array.of(9)],
   limits: [{ resource: 7, soft: 1n, hard: HIGHEST }],
