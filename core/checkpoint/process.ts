@@ -24,10 +24,11 @@ import { leaveCriticalSection } from '../resources/rseq.js'
 import { collectScheduling } from '../resources/scheduling.js'
 import { collectThreadSettings } from '../resources/thread-settings.js'
 import { leaveVdso } from '../resources/vdso.js'
-import { findGadgets, gadgetsStand } from './gadgets.js'
 import type { Gadgets } from './gadgets.js'
 import { Injection, readThread, scratchBytes, wipe } from './injection.js'
 import type { Scratch, ThreadState } from './injection.js'
+import { findGadgetPlace, LentGadgets, placeStands } from './lent-gadgets.js'
+import type { GadgetPlace } from './lent-gadgets.js'
 import { PageFile } from './page-file.js'
 import { scanPages } from './pages.js'
 import { homeCalls, runParasite } from './parasite.js'
@@ -43,7 +44,7 @@ export interface CollectedProcess {
 
 /** What is done before the freeze because it takes long: the search through a libc, and the allocation of the page file. */
 export interface Rehearsal {
-  readonly gadgets: Gadgets
+  readonly gadgets: GadgetPlace
   readonly pageFile: PageFile
 }
 
@@ -70,8 +71,9 @@ export function collectProcess(
     const leader = states[0]
     if (leader === undefined)
       throw new CheckpointError('THAW_PROCESS_DIED', `Cannot checkpoint pid ${pid}: it ended while it was being frozen.`, { pid })
-    const gadgets = gadgetsStand(memFd, found) ? found : gadgetsOf(target, memFd, lines)
     const scratch = scratchFor(pid, memFd, pagemapFd, lines, leader)
+    using lent = new LentGadgets(memFd, placeStands(memFd, lines, found) ? found : gadgetsOf(target, memFd, lines))
+    const { gadgets } = lent
     try {
       step('threads')
       const threads = states.map((state) => collectThread(target, state, gadgets, scratch))
@@ -80,8 +82,9 @@ export function collectProcess(
       const pending = pendingIn(pid, threads)
       const { brk, protectionKeys, ...answers } = ask(compileQuestions(pid, region, pending), leader, gadgets, scratch)
       step('pages')
-      // What an earlier checkpoint has wiped is there, and zero: it must be so again before it is copied.
+      // What an earlier checkpoint has wiped, or lent room to, is there, and zero: it must be so again before it is copied.
       wipe(scratch)
+      lent[Symbol.dispose]()
       pageFile.fill(pid, memFd, mappings, scan.pages)
       const pageBytes = keepDeleted(pid, pageFile.fd, deletedFiles(mappings, lines), scan.sizeBytes)
       const status = readStatus(pid)
@@ -145,12 +148,12 @@ export function rehearseProcess(target: SeenProcess, tree: SeenTree): Rehearsal 
   }
 }
 
-function gadgetsOf(target: SeenProcess, memFd: number, lines: readonly MappingLine[]): Gadgets {
-  const gadgets = findGadgets(memFd, lines)
+function gadgetsOf(target: SeenProcess, memFd: number, lines: readonly MappingLine[]): GadgetPlace {
+  const gadgets = findGadgetPlace(memFd, lines)
   if (gadgets !== undefined) return gadgets
   throw new UnsupportedError(
     'THAW_NO_GADGETS',
-    `Cannot checkpoint pid ${target.pid} (${target.name}): no code in it makes a system call and returns from a signal handler.`,
+    `Cannot checkpoint pid ${target.pid} (${target.name}): no code in it makes a system call and returns from a signal handler, and behind its code is no room for any.`,
     { pid: target.pid },
   )
 }
