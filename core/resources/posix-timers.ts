@@ -3,10 +3,11 @@ import { readFileSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import type { ParasiteResults } from '../checkpoint/parasite.js'
 import { RestoreError, UnsupportedError } from '../errors.js'
-import type { PosixTimer } from '../image/model.js'
-import type { Cell } from '../program/bundle.js'
+import type { Clocks, PosixTimer } from '../image/model.js'
+import type { Argument, Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
-import { armExpired, armOverrun, countExpirations, nanoseconds } from './timer-expirations.js'
+import { offsetsOf } from './clocks.js'
+import { armExpired, armOverrun, countExpirations, nanoseconds, now } from './timer-expirations.js'
 
 const CLOCK_MONOTONIC = 1
 const SIGEV_SIGNAL = 0
@@ -15,9 +16,9 @@ const SIGEV_THREAD_ID = 4
 /** prctl(2), since Linux 6.16: timer_create takes the id from where it would write it. */
 const PR_TIMER_CREATE_RESTORE_IDS = 77
 const SIGEVENT_BYTES = 64
-/** CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_BOOTTIME_ALARM. */
-const SINCE_BOOT = new Set([1, 7, 9])
 const ITIMERSPEC_BYTES = 32
+const TIMESPEC_BYTES = 16
+const TIMER_ABSTIME = 1
 const SI_TIMER = -2
 /** Offsets in siginfo_t. */
 const SI_SIGNO = 0
@@ -73,19 +74,23 @@ export function askPosixTimers(
         { pid },
       )
     const address = program.bundle.allocate(ITIMERSPEC_BYTES)
-    program.call('timer_gettime', [timer.id, address])
+    const stamp = program.bundle.allocate(TIMESPEC_BYTES)
+    const read = (): void => {
+      program.call('timer_gettime', [timer.id, address])
+      program.call('clock_gettime', [CLOCK_MONOTONIC, stamp])
+    }
+    read()
     const overrun = program.call('timer_getoverrun', [timer.id])
     const where = pendingOf(timer, pending)
-    return { timer, address, overrun, where, count: where === 'alone' ? emitCount(program, timer, address, overrun) : undefined }
+    const count = where === 'alone' ? emitCount(program, timer, address, read, overrun) : undefined
+    return { timer, address, stamp, overrun, where, count }
   })
+  const toDumper = offsetsOf(process.pid).monotonic - offsetsOf(pid).monotonic
   return (results) => {
-    const found = answers.map(({ timer, address, overrun, where, count }) => {
-      const [intervalSec = 0n, intervalNs = 0n, sec = 0n, ns = 0n] = new BigInt64Array(
-        results.bytes(address, ITIMERSPEC_BYTES).slice().buffer,
-      )
-      const left = sec * 1_000_000_000n + ns
-      const value = left === 0n ? 0n : native.clockGettime(CLOCK_MONOTONIC) + left
-      const interval = intervalSec * 1_000_000_000n + intervalNs
+    const found = answers.map(({ timer, address, stamp, overrun, where, count }) => {
+      const interval = timeAt(results, address)
+      const left = timeAt(results, address + BigInt(TIMESPEC_BYTES))
+      const value = left === 0n ? 0n : timeAt(results, stamp) + toDumper + left
       const waiting = count === undefined ? 0n : (new BigUint64Array(results.bytes(count, 8).slice().buffer)[0] ?? 0n)
       const read = { ...timer, interval, value, overrun: Number(results.cell(overrun)), waiting }
       refuseUncounted(pid, read, where, innerTid(pid))
@@ -94,6 +99,12 @@ export function askPosixTimers(
     refuseTwins(pid, found)
     return found
   }
+}
+
+/** A struct timespec, in nanoseconds. */
+function timeAt(results: ParasiteResults, address: bigint): bigint {
+  const [sec = 0n, ns = 0n] = new BigInt64Array(results.bytes(address, TIMESPEC_BYTES).slice().buffer)
+  return sec * 1_000_000_000n + ns
 }
 
 /** Where the signal of a timer is pending: nowhere, as the only one of its number that the leader would be given, or else. */
@@ -117,10 +128,10 @@ export function withoutTimers(signals: readonly Uint8Array[], timers: readonly P
 }
 
 /** Only of interval timers, and not where the overrun of an earlier delivery would be lost. */
-function emitCount(program: Program, timer: Settings, setting: bigint, overrun: Cell): bigint {
+function emitCount(program: Program, timer: Settings, setting: bigint, read: () => void, overrun: Cell): bigint {
   const once = program.jump(0, 'equal', nanoseconds(program, setting), 0)
   const counted = program.jump(0, 'not-equal', overrun, 0)
-  const count = countExpirations(program, timer, setting)
+  const count = countExpirations(program, timer, setting, read)
   once.target = program.here
   counted.target = program.here
   return count
@@ -171,23 +182,35 @@ export function emitPosixTimers(program: Program, timers: readonly PosixTimer[])
 /** The kernel counts from the boot of this machine at most: what a time namespace puts before that, it takes for the boot. */
 function refuseBeforeBoot({ id, clock, interval, left, overrun, waiting }: PosixTimer & { readonly left: bigint }): void {
   const times = overrun === 0 ? waiting : BigInt(overrun) + 1n
-  if (!SINCE_BOOT.has(clock) || times === 0n || times * interval - left < native.clockGettime(CLOCK_MONOTONIC)) return
+  if (!(clock in SINCE_BOOT) || times === 0n || times * interval - left < native.clockGettime(CLOCK_MONOTONIC)) return
   throw new RestoreError(
     'THAW_TIMER_OVERRUN',
     `Cannot restore: POSIX timer ${id} has been due for longer than this machine is up, so its overrun of ${times - 1n} cannot be counted again. Restore it later.`,
   )
 }
 
+/** Clocks that go on from where they stood, and so can be told a moment. The others are told what was left. */
+const SINCE_BOOT: Readonly<Record<number, 'monotonic' | 'boottime'>> = { 1: 'monotonic', 7: 'boottime', 9: 'boottime' }
+
 /** By the leader, with all signals blocked, before it is given its own. */
-export function armPosixTimers(program: Program, timers: readonly PosixTimer[], remaining: (due: bigint) => bigint): void {
+export function armPosixTimers(program: Program, timers: readonly PosixTimer[], clocks: Clocks): void {
+  const armed = timers
+    .filter((timer) => timer.value !== 0n)
+    .map((timer) => ({ ...timer, left: timer.value > clocks.taken ? timer.value - clocks.taken : 1n }))
+  const moment = ({ clock, value }: PosixTimer): bigint | undefined => {
+    const base = SINCE_BOOT[clock]
+    return base === undefined ? undefined : value - clocks.taken + clocks[base]
+  }
+  const due = (timer: (typeof armed)[number]): Argument => moment(timer) ?? program.sum(now(program, timer.clock), timer.left)
   program.for('POSIX timers', () => {
-    const armed = timers.filter((timer) => timer.value !== 0n).map((timer) => ({ ...timer, left: remaining(timer.value) }))
     for (const timer of armed) refuseBeforeBoot(timer)
     // First: what takes signals must not be given those of others.
-    for (const timer of armed.filter(({ overrun }) => overrun !== 0)) armOverrun(program, timer, timer.overrun)
+    for (const timer of armed.filter(({ overrun }) => overrun !== 0)) armOverrun(program, timer, () => due(timer), timer.overrun)
     for (const timer of armed.filter(({ overrun }) => overrun === 0)) {
-      if (timer.waiting !== 0n) armExpired(program, timer, timer.waiting)
-      else program.call('timer_settime', [timer.id, 0, program.bundle.words(...timespec(timer.interval), ...timespec(timer.left)), 0])
+      const at = moment(timer)
+      const setting = program.bundle.words(...timespec(timer.interval), ...timespec(at ?? timer.left))
+      if (timer.waiting !== 0n) armExpired(program, timer, due(timer), timer.waiting)
+      else program.call('timer_settime', [timer.id, at === undefined ? 0 : TIMER_ABSTIME, setting, 0])
     }
   })
 }

@@ -18,40 +18,33 @@ const MOST_TRIES = 1000
 const MARGIN = 500_000n
 const ENOUGH: readonly [number, number] = [2, 0]
 
-/** Times in nanoseconds. */
 export interface Expiring {
   readonly id: number
   readonly clock: number
   readonly signal: number
+  /** Nanoseconds. */
   readonly interval: Argument
-  /** Until it is due next. */
-  readonly left: Argument
 }
 
-/** Arms the timer as if it had been due so many times, with its signal not taken since. */
-export function armExpired(program: Program, { id, clock, interval, left }: Expiring, times: Argument): void {
-  const now = program.bundle.allocate(TIMESPEC_BYTES)
-  program.call('clock_gettime', [clock, now])
-  const due = program.sum(nanoseconds(program, now), left)
+/** Arms the timer as if it had been due so many times, with its signal not taken since. @param due when it is due next, by its clock */
+export function armExpired(program: Program, { id, interval }: Expiring, due: Argument, times: Argument): void {
   const setting = program.bundle.allocate(2 * TIMESPEC_BYTES)
   storeTimespec(program, setting, interval)
   storeTimespec(program, setting + 16n, program.sum(due, program.product(program.product(times, interval), -1)))
   program.call('timer_settime', [id, TIMER_ABSTIME, setting, 0])
 }
 
-/** Arms the timer, whose signal was last taken with this overrun. The caller is one whom the signal reaches, and blocks it. */
-export function armOverrun(
-  program: Program,
-  timer: Expiring & { readonly interval: bigint; readonly left: bigint },
-  overrun: number,
-): void {
+/**
+ * Arms the timer, whose signal was last taken with this overrun. The caller is one whom the signal reaches, and blocks it.
+ *
+ * @param due called for each try
+ */
+export function armOverrun(program: Program, timer: Expiring & { readonly interval: bigint }, due: () => Argument, overrun: number): void {
   const set = signalSet(program, timer.signal)
-  const least = timer.interval / 2n < MARGIN ? timer.interval / 2n : MARGIN
-  const left = timer.left > least ? timer.left : least
   const tries = program.bundle.words(0)
   const again = program.here
   program.call('rt_sigtimedwait', [set, 0, program.bundle.words(0, 0), SIGSET_BYTES], 'any')
-  armExpired(program, { ...timer, left }, overrun + 1)
+  armExpired(program, timer, notTooSoon(program, timer, due()), overrun + 1)
   program.call('rt_sigtimedwait', [set, 0, program.bundle.words(...ENOUGH), SIGSET_BYTES], { equal: timer.signal })
   const counted = program.jump(0, 'equal', program.call('timer_getoverrun', [timer.id]), overrun)
   program.store(tries, program.sum(program.load(tries, 8), 1), 8)
@@ -60,28 +53,51 @@ export function armOverrun(
   program.call('timer_getoverrun', [timer.id], { equal: overrun })
 }
 
+/** Later, where the timer would be due before its signal is taken. */
+function notTooSoon(program: Program, { clock, interval }: { clock: number; interval: bigint }, due: Argument): Argument {
+  const chosen = program.bundle.allocate(8)
+  const soonest = program.sum(now(program, clock), interval / 2n < MARGIN ? interval / 2n : MARGIN)
+  program.store(chosen, due, 8)
+  const late = program.jump(0, 'less', soonest, due)
+  program.store(chosen, soonest, 8)
+  late.target = program.here
+  return program.load(chosen, 8)
+}
+
+/** The time of a clock, in nanoseconds. */
+export function now(program: Program, clock: number): Argument {
+  const time = program.bundle.allocate(TIMESPEC_BYTES)
+  program.call('clock_gettime', [clock, time])
+  return nanoseconds(program, time)
+}
+
 /**
  * Counts the expirations that the pending signal of an interval timer stands for, by taking the signal and arming the timer as it was, in
  * one go: a parasite runs to its end whatever happens to the dumper. Nothing but this timer's signal may be pending with its number.
  *
- * @param setting struct itimerspec of the timer; brought up to date
+ * @param setting struct itimerspec of the timer, brought up to date by `read`
  * @returns address of the count; 0 when the signal was one of an earlier setting, which nobody will be given
  */
-export function countExpirations(program: Program, timer: { id: number; clock: number; signal: number }, setting: bigint): bigint {
+export function countExpirations(
+  program: Program,
+  timer: { id: number; clock: number; signal: number },
+  setting: bigint,
+  read: () => void,
+): bigint {
   const { bundle } = program
   const [count, info, set] = [bundle.words(0), bundle.allocate(SIGINFO_BYTES), signalSet(program, timer.signal)]
   const again = program.here
   const taken = program.call('rt_sigtimedwait', [set, info, bundle.words(0, 0), SIGSET_BYTES], 'any')
   const none = program.jump(0, 'less', taken, 0)
   program.store(count, program.sum(program.load(count, 8), program.sum(program.load(info + SI_OVERRUN, 4), 1)), 8)
-  program.call('timer_gettime', [timer.id, setting])
+  read()
   // It may have been due again before it was asked what is left.
   program.jump(again)
   none.target = program.here
   const times = program.load(count, 8)
   const stale = program.jump(0, 'equal', times, 0)
-  const [interval, left] = [nanoseconds(program, setting), nanoseconds(program, setting + 16n)]
-  armExpired(program, { ...timer, interval, left }, times)
+  const due = program.sum(now(program, timer.clock), nanoseconds(program, setting + 16n))
+  armExpired(program, { ...timer, interval: nanoseconds(program, setting) }, due, times)
   stale.target = program.here
   return count
 }

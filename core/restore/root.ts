@@ -67,7 +67,7 @@ export function emitRoot(program: Program, planning: Planning): void {
   const threads = new Threads(planning)
   threads.start(program, others)
   emitPosixTimers(program, root.posixTimers)
-  armPosixTimers(program, root.posixTimers, remaining)
+  armPosixTimers(program, root.posixTimers, planning.image.clocks)
   emitProcessSignals(program, root.pid, root.pendingSignals)
   emitFutureLocks(program, root)
   emitLimits(program, root.limits)
