@@ -10,11 +10,11 @@ import type { MappingLine } from '../proc/maps.js'
 import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import { firstOf, makeDeleted, readDeleted } from './deleted-file.js'
-import type { Emitter, SeenProcess, SeenTree } from './description.js'
+import type { Emitter, SeenDescription, SeenProcess, SeenTree } from './description.js'
 import { reopen } from './emission.js'
 import { statusIfThere } from './file-identity.js'
 import { emitNamelessFile } from './nameless-file.js'
-import { O_CLOEXEC, O_RDONLY, O_RDWR } from './open-flags.js'
+import { O_ACCMODE, O_CLOEXEC, O_PATH, O_RDONLY, O_RDWR } from './open-flags.js'
 
 /** @throws UnsupportedError THAW_FILE_REPLACED when nothing leads to the file any more, or a mapping shares it with others */
 export function identifyDeleted(process: SeenProcess, tree: SeenTree, line: MappingLine, path: string): FileIdentity {
@@ -29,7 +29,17 @@ export function identifyDeleted(process: SeenProcess, tree: SeenTree, line: Mapp
     )
   const { device, inode, sizeBytes } = status
   const identity = { path, device, inode, sizeBytes, modified: 0n, deleted: true, contentOffset: 0n, content: null }
-  if (!isShared(line)) return identity
+  if (!isShared(line)) {
+    // What is written to the file shows in pages that the mapping has not changed: its stand-in is another file than the descriptor's.
+    if (tree.descriptions.some((seen) => seen.status.device === device && seen.status.inode === inode && canWrite(seen)))
+      throw refused(
+        process,
+        line,
+        `${path} was deleted, and is mapped private while a descriptor can write to it`,
+        'Close the descriptor in the warm-up.',
+      )
+    return identity
+  }
   if (status.links !== 0)
     throw refused(process, line, `${path} is mapped shared, and is a file of another name by now`, 'Restart the process with the new file.')
   const lines = tree.mappingsOf(process).filter((other) => other.inode === line.inode && other.device === line.device)
@@ -38,6 +48,8 @@ export function identifyDeleted(process: SeenProcess, tree: SeenTree, line: Mapp
   const isFirst = firstOf(status, tree) === undefined && lines[0]?.start === line.start
   return { ...identity, content: readDeleted(source, status, tree, isFirst) }
 }
+
+const canWrite = ({ info }: SeenDescription): boolean => (info.flags & O_PATH) === 0 && (info.flags & O_ACCMODE) !== O_RDONLY
 
 const isShared = ({ permissions }: MappingLine): boolean => permissions.endsWith('s')
 
