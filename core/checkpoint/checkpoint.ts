@@ -17,7 +17,7 @@ import type { KeptContent } from '../resources/kept-content.js'
 import { familyOf } from '../restore/family.js'
 import { Refusals } from '../resources/refusal.js'
 import { SharedMemories } from '../resources/shared-memory.js'
-import type { Gadgets } from './gadgets.js'
+import type { GadgetPlace } from './lent-gadgets.js'
 import { PageFile } from './page-file.js'
 import { collectProcess, rehearseProcess } from './process.js'
 import { adoptSessions, outsideSessions } from './sessions.js'
@@ -73,7 +73,7 @@ const endedMeanwhile = ({ pid, name }: SeenProcess, cause: unknown): CheckpointE
   new CheckpointError('THAW_PROCESS_DIED', `Cannot checkpoint pid ${pid} (${name}): it ended meanwhile.`, { pid, cause })
 
 interface Rehearsed extends Disposable {
-  readonly gadgets: ReadonlyMap<number, Gadgets>
+  readonly gadgets: ReadonlyMap<number, GadgetPlace>
   readonly pageFile: PageFile
 }
 
@@ -99,9 +99,9 @@ function look({ processes }: Tree, options: CheckpointOptions): Rehearsed {
   const tree = seenTree(processes, seen, { options: { tcp: options.tcp ?? 'refuse' }, frozen: false, keepContent: () => undefined }, [])
   const refusals = new Refusals()
   refusals.gather(() => collectDescriptions(tree))
-  const gadgets = new Map<number, Gadgets>()
+  const gadgets = new Map<number, GadgetPlace>()
   let pageBytes = 0n
-  let known: Gadgets | undefined
+  let known: GadgetPlace | undefined
   for (const process of processes)
     refusals.gather(() => {
       const rehearsal = rehearseProcess(process, tree, known)
@@ -151,7 +151,7 @@ function readFrozen(
   const descriptions = collectDescriptions(tree)
   step('processes')
   const collection = { tree, seen, pageFile, sharedMemories: new SharedMemories(), end: 0n }
-  let known: Gadgets | undefined
+  let known: GadgetPlace | undefined
   const models = processes.map((process) => {
     known = gadgets.get(process.pid) ?? known
     return collectProcess(process, seized.of(process.pid), collection, known, step)

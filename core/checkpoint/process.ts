@@ -17,16 +17,19 @@ import { collectLimits } from '../resources/limits.js'
 import { collectMappings } from '../resources/mappings.js'
 import { refuseMemoryPolicies } from '../resources/memory-policy.js'
 import { collectProcessSignals, collectThreadSignals } from '../resources/pending-signals.js'
+import { withoutTimers } from '../resources/posix-timers.js'
+import type { PendingSignals } from '../resources/posix-timers.js'
 import { withCarriedKeys } from '../resources/protection-keys.js'
 import { leaveCriticalSection } from '../resources/rseq.js'
 import type { SharedMemories } from '../resources/shared-memory.js'
 import { collectScheduling } from '../resources/scheduling.js'
 import { collectThreadSettings } from '../resources/thread-settings.js'
 import { leaveVdso } from '../resources/vdso.js'
-import { findGadgets, gadgetsStand } from './gadgets.js'
 import type { Gadgets } from './gadgets.js'
 import { Injection, readThread, scratchBytes, wipe } from './injection.js'
 import type { Scratch, ThreadState } from './injection.js'
+import { findGadgetPlace, LentGadgets, placeStands } from './lent-gadgets.js'
+import type { GadgetPlace } from './lent-gadgets.js'
 import type { PageFile } from './page-file.js'
 import { readableIn } from './page-file.js'
 import { PAGE_BYTES, scanPages } from './pages.js'
@@ -39,7 +42,7 @@ import { findHole, findScratch } from './space.js'
 
 /** What is done before the freeze because it takes long: the search through a libc, and a guess at how much there is to copy. */
 export interface Rehearsal {
-  readonly gadgets: Gadgets
+  readonly gadgets: GadgetPlace
   readonly pageBytes: bigint
 }
 
@@ -60,7 +63,7 @@ export function collectProcess(
   target: SeenProcess,
   seized: SeizedProcess,
   collection: Collection,
-  rehearsed: Gadgets | undefined,
+  rehearsed: GadgetPlace | undefined,
   step: (name: string) => void,
 ): ProcessModel {
   const { pid } = target
@@ -70,7 +73,7 @@ export function collectProcess(
   try {
     step('mappings')
     const lines = tree.mappingsOf(target)
-    const mappings = collectMappings(target, lines)
+    const mappings = collectMappings(target, tree)
     collection.sharedMemories.note(target, mappings, lines)
     step('page tables')
     const scan = scanPages(pagemapFd, mappings, collection.end)
@@ -78,16 +81,22 @@ export function collectProcess(
     const leader = states[0]
     if (leader === undefined)
       throw new CheckpointError('THAW_PROCESS_DIED', `Cannot checkpoint pid ${pid}: it ended while it was being frozen.`, { pid })
-    const gadgets = rehearsed !== undefined && gadgetsStand(memFd, rehearsed) ? rehearsed : gadgetsOf(target, memFd, lines)
     const scratch = scratchFor(pid, memFd, pagemapFd, lines, leader)
-    const copy = startCopy(pid, memFd, mappings, scan, scratch, collection.pageFile)
+    using lent = new LentGadgets(
+      memFd,
+      rehearsed !== undefined && placeStands(memFd, lines, rehearsed) ? rehearsed : gadgetsOf(target, memFd, lines),
+    )
+    const { gadgets } = lent
+    const copy = startCopy(pid, memFd, mappings, scan, [scratch, ...lent.ranges], collection.pageFile)
     try {
       step('threads')
       const threads = states.map((state) => collectThread(target, state, gadgets, scratch))
       step('parasite')
       const region = findHole(lines, REGION_BYTES)
-      const { brk, protectionKeys, ...answers } = ask(compileQuestions(pid, region), leader, gadgets, scratch)
+      const pending = pendingIn(pid, threads)
+      const { brk, protectionKeys, ...answers } = ask(compileQuestions(pid, region, pending), leader, gadgets, scratch)
       wipe(scratch)
+      lent[Symbol.dispose]()
       copy.rest()
       collection.end = keepDeleted(pid, collection.pageFile, deletedFiles(mappings, lines), scan.end)
       const status = readStatus(pid)
@@ -105,11 +114,11 @@ export function collectProcess(
         parentPid: tree.processes.find((other) => other.pid === target.parentPid)?.innerPid ?? 0,
         groupId: innermost(status, 'NSpgid'),
         sessionId: innermost(status, 'NSsid'),
-        threads,
+        threads: threads.map((thread) => ({ ...thread, pendingSignals: withoutTimers(thread.pendingSignals, answers.posixTimers) })),
         memory,
         descriptors: descriptorModels(seen, target),
         fileSystem: collectFileSystem(target, status),
-        pendingSignals: collectProcessSignals(pid),
+        pendingSignals: withoutTimers(pending.process, answers.posixTimers),
         limits: collectLimits(pid),
         ...answers,
       }
@@ -123,20 +132,20 @@ export function collectProcess(
 }
 
 /**
- * Copies while the tracer asks. What the asking needs for itself comes when that is over: an earlier checkpoint has touched it, so that it is
- * there, and zero; it must be so again before it is copied.
+ * Copies while the tracer asks. What the asking needs for itself comes when that is over: an earlier checkpoint has wiped it, or lent room to
+ * it, so that it is there, and zero; it must be so again before it is copied.
  */
 function startCopy(
   pid: number,
   memFd: number,
   mappings: readonly Mapping[],
   { pages, end }: PageScan,
-  scratch: Scratch,
+  borrowed: readonly Pick<Scratch, 'start' | 'lengthBytes'>[],
   pageFile: PageFile,
 ): { rest(): void } {
   const readable = readableIn(mappings)
-  const scratchEnd = scratch.start + BigInt(scratch.lengthBytes)
-  const inUse = ({ start, pageCount }: PageRange): boolean => start < scratchEnd && scratch.start < start + pageCount * PAGE_BYTES
+  const inUse = ({ start, pageCount }: PageRange): boolean =>
+    borrowed.some((range) => start < range.start + BigInt(range.lengthBytes) && range.start < start + pageCount * PAGE_BYTES)
   pageFile.require(end)
   const isLate = pages.map(inUse)
   pageFile.start(
@@ -160,41 +169,49 @@ function startCopy(
  * Goes through the motions on a running process: what is not carried is refused here, and the code that runs in the freeze is compiled
  * and warm by then. @param known where another process of the tree has its gadgets: forks of one program have them in the same place
  */
-export function rehearseProcess(target: SeenProcess, tree: SeenTree, known: Gadgets | undefined): Rehearsal {
+export function rehearseProcess(target: SeenProcess, tree: SeenTree, known: GadgetPlace | undefined): Rehearsal {
   const { pid } = target
   const memFd = openSync(`/proc/${pid}/mem`, 'r')
   const pagemapFd = openSync(`/proc/${pid}/pagemap`, 'r')
   try {
     const lines = tree.mappingsOf(target)
     refuseMemoryPolicies(target)
-    const mappings = collectMappings(target, lines)
+    const mappings = collectMappings(target, tree)
     const { end } = scanPages(pagemapFd, mappings)
-    const { program } = compileQuestions(pid, findHole(lines, REGION_BYTES))
+    const { program } = compileQuestions(pid, findHole(lines, REGION_BYTES), { process: [], leader: [], others: [] })
     program.finish(0n)
     program.encode()
     collectFileSystem(target, readStatus(pid))
     executableOf(target)
-    return { gadgets: known !== undefined && gadgetsStand(memFd, known) ? known : gadgetsOf(target, memFd, lines), pageBytes: end }
+    return { gadgets: known !== undefined && placeStands(memFd, lines, known) ? known : gadgetsOf(target, memFd, lines), pageBytes: end }
   } finally {
     closeSync(memFd)
     closeSync(pagemapFd)
   }
 }
 
-function gadgetsOf(target: SeenProcess, memFd: number, lines: readonly MappingLine[]): Gadgets {
-  const gadgets = findGadgets(memFd, lines)
+function gadgetsOf(target: SeenProcess, memFd: number, lines: readonly MappingLine[]): GadgetPlace {
+  const gadgets = findGadgetPlace(memFd, lines)
   if (gadgets !== undefined) return gadgets
   throw new UnsupportedError(
     'THAW_NO_GADGETS',
-    `Cannot checkpoint pid ${target.pid} (${target.name}): no code in it makes a system call and returns from a signal handler.`,
+    `Cannot checkpoint pid ${target.pid} (${target.name}): no code in it makes a system call and returns from a signal handler, and behind its code is no room for any.`,
     { pid: target.pid },
   )
+}
+
+function pendingIn(pid: number, [leader, ...others]: readonly ThreadModel[]): PendingSignals {
+  return {
+    process: collectProcessSignals(pid),
+    leader: leader?.pendingSignals ?? [],
+    others: others.flatMap(({ pendingSignals }) => pendingSignals),
+  }
 }
 
 function deletedFiles(mappings: readonly Mapping[], lines: readonly MappingLine[]): { file: FileIdentity; line: MappingLine }[] {
   return mappings.flatMap(({ file, start }) => {
     const line = lines.find((candidate) => candidate.start === start)
-    return file?.deleted === true && line !== undefined ? [{ file, line }] : []
+    return file?.deleted === true && file.content === null && line !== undefined ? [{ file, line }] : []
   })
 }
 

@@ -3,6 +3,7 @@ import type { ProcessModel } from '../image/model.js'
 import { innermost, readStatus } from '../proc/status.js'
 import { askIntervalTimers } from '../resources/interval-timers.js'
 import { askPosixTimers } from '../resources/posix-timers.js'
+import type { PendingSignals } from '../resources/posix-timers.js'
 import { askProcessSettings } from '../resources/process-settings.js'
 import type { ProcessSettings } from '../resources/process-settings.js'
 import { askProtectionKeys } from '../resources/protection-keys.js'
@@ -22,13 +23,16 @@ export interface Questions {
   read(results: ParasiteResults): Answers
 }
 
-/** @param region a hole in the target's address space */
-export function compileQuestions(pid: number, region: bigint): Questions {
+/**
+ * @param region a hole in the target's address space
+ * @param pending signals of the frozen process
+ */
+export function compileQuestions(pid: number, region: bigint, pending: PendingSignals): Questions {
   const program = new ParasiteProgram(region)
   const { main } = program
   const readActions = askSignalActions(main)
   const readTimers = askIntervalTimers(main)
-  const readPosix = askPosixTimers(main, pid, (tid) => innerTid(pid, tid))
+  const readPosix = askPosixTimers(main, pid, (tid) => innerTid(pid, tid), pending)
   const readSettings = askProcessSettings(main, pid, readStatus(pid))
   const readKeys = askProtectionKeys(main)
   const brk = main.call('brk', [0])

@@ -9,6 +9,7 @@ import { childrenOf, isZombie, treeBelow } from '../proc/tree.js'
 import type { SeenProcess } from '../resources/description.js'
 import { Refusals } from '../resources/refusal.js'
 import { SeizedProcess } from './seize.js'
+import { sharedTasks } from './survey-sharing.js'
 import { surveyProcess } from './survey.js'
 
 /** A process with everything below it, or everything below the init of a sandbox, which itself stays. */
@@ -44,6 +45,7 @@ export class Tree implements Disposable {
     const roots = rootsOf(this.#root)
     const refusals = new Refusals()
     for (const pid of treeBelow(roots)) refusals.gather(() => this.#see(pid, roots.includes(pid)))
+    for (const refusal of sharedTasks(this.processes)) refusals.add(refusal)
     refusals.throw()
     if (this.#processes.size === 0) throw new CheckpointError('THAW_NO_PROCESS', 'Cannot checkpoint: there is no process.')
   }

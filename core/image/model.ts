@@ -1,4 +1,6 @@
 /** The image in memory: mirrors thaw.proto with plain types, 64-bit values as bigint. */
+import type { DeletedFile } from '../resources/deleted-file.js'
+import type { RemovedFolder } from '../resources/removed-folder.js'
 
 export interface ImageModel {
   formatVersion: number
@@ -142,10 +144,16 @@ export interface PosixTimer {
   thread: number
   interval: bigint
   value: bigint
+  /** Of the delivery before the checkpoint: timer_getoverrun(2). */
+  overrun: number
+  /** Expirations that the pending signal of an interval timer stands for; 0: none is pending. */
+  waiting: bigint
 }
 
 export interface FileSystemModel {
   workingDirectory: string
+  /** The working directory, when it was removed since. */
+  removed: RemovedFolder | null
   root: string
   umask: number
 }
@@ -207,6 +215,8 @@ export interface FileIdentity {
   modified: bigint
   deleted: boolean
   contentOffset: bigint
+  /** Of a deleted file that is mapped shared. */
+  content: DeletedFile | null
 }
 
 export interface PageRange {

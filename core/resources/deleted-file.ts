@@ -1,13 +1,13 @@
 /**
  * Files that are open but have no name any more (unlink(2), O_TMPFILE). Each instance gets one of its own, with the same content, again
- * without a name. All descriptions of one such file share it.
+ * without a name. All descriptions and shared mappings of one such file share it.
  */
 import { closeSync, statSync } from 'node:fs'
 import { native } from '../../native/index.js'
+import type { FileStatus } from '../../native/index.js'
 import type { Cell } from '../program/bundle.js'
 import { extentsOf } from './file-extents.js'
 import type { Emitter, SeenDescription, SeenTree } from './description.js'
-import { closeDescriptor } from './emission.js'
 import { emitNamelessFile } from './nameless-file.js'
 import { O_RDONLY } from './open-flags.js'
 
@@ -36,13 +36,25 @@ const SEEK_SET = 0
 /** What one sendfile carries at most is just below 2 GiB. */
 const EXTENT_BYTES = 1n << 30n
 
-/** Reads content only from a tree that stands still. */
 export function collectDeleted(seen: SeenDescription, tree: SeenTree): DeletedFile {
-  const { device, inode, mode, uid, gid, sizeBytes } = seen.status
-  const path = `/proc/${seen.process.pid}/fd/${seen.fd}`
+  return readDeleted(`/proc/${seen.process.pid}/fd/${seen.fd}`, seen.status, tree, firstOf(seen.status, tree) === seen)
+}
+
+/** The description whose model has the content of a file. */
+export function firstOf({ device, inode }: Pick<FileStatus, 'device' | 'inode'>, tree: SeenTree): SeenDescription | undefined {
+  return tree.descriptions.find(({ status }) => status.device === device && status.inode === inode)
+}
+
+/**
+ * Reads content only from a tree that stands still.
+ *
+ * @param path in /proc, which leads to the file
+ * @param isFirst nobody else keeps its content
+ */
+export function readDeleted(path: string, status: FileStatus, tree: SeenTree, isFirst: boolean): DeletedFile {
+  const { device, inode, mode, uid, gid, sizeBytes } = status
   const { atimeNs: accessed, mtimeNs: modified } = statSync(path, { bigint: true })
-  const first = tree.descriptions.find(({ status }) => status.device === device && status.inode === inode)
-  const extents = tree.frozen && first === seen ? keepExtents(path, sizeBytes, tree) : []
+  const extents = tree.frozen && isFirst ? keepExtents(path, sizeBytes, tree) : []
   return { device, inode, mode, uid, gid, sizeBytes, accessed, modified, extents }
 }
 
@@ -84,12 +96,6 @@ export function makeDeleted(file: DeletedFile, path: string, isTmpfile: boolean,
     program.call('utimensat', [fd, 0, program.bundle.words(...timespec(file.accessed), ...timespec(file.modified)), 0])
     return { fd, taken: false }
   })
-}
-
-/** Once all descriptions are open, the one that was used to make the file is not needed any more. */
-export function closeMaker(maker: DeletedFileMaker, emitter: Emitter): void {
-  if (!maker.taken) closeDescriptor(emitter.program, maker.fd)
-  maker.taken = true
 }
 
 const timespec = (ns: bigint): [bigint, bigint] => [ns / 1_000_000_000n, ns % 1_000_000_000n]

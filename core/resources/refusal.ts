@@ -21,9 +21,13 @@ export class Refusals {
       return look()
     } catch (error) {
       if (!(error instanceof UnsupportedError)) throw error
-      this.#refusals.push(...(error.cause instanceof AggregateError ? (error.cause.errors as UnsupportedError[]) : [error]))
+      this.add(error)
       return undefined
     }
+  }
+
+  add(refusal: UnsupportedError): void {
+    this.#refusals.push(...(refusal.cause instanceof AggregateError ? (refusal.cause.errors as UnsupportedError[]) : [refusal]))
   }
 
   /** @throws UnsupportedError that names everything, when there is anything */

@@ -38,7 +38,8 @@ export class Descriptors {
     )
   }
 
-  #emitter(program: Program, processIndex: number): Emitter {
+  /** What the kinds of descriptions emit with in the program of a process; made things are shared with who else emits into it. */
+  emitter(program: Program, processIndex: number): Emitter {
     const emitter = this.#emitters.get(processIndex) ?? this.#makeEmitter(program, processIndex)
     this.#emitters.set(processIndex, emitter)
     return emitter
@@ -88,7 +89,7 @@ export class Descriptors {
   }
 
   #openAll(program: Program, processIndex: number, which: (description: DescriptionModel) => boolean): void {
-    const emitter = this.#emitter(program, processIndex)
+    const emitter = this.emitter(program, processIndex)
     const descriptions = this.#planning.image.descriptions.filter(which)
     for (const description of descriptions)
       this.#for(program, description, () => {
@@ -107,7 +108,7 @@ export class Descriptors {
 
   /** In each process, once its memory is there. */
   place(program: Program, processIndex: number): void {
-    const emitter = this.#emitter(program, processIndex)
+    const emitter = this.emitter(program, processIndex)
     this.#openAll(
       program,
       processIndex,
@@ -129,7 +130,7 @@ export class Descriptors {
 
   /** In each process, behind the gate, when all processes are there. */
   arm(program: Program, processIndex: number): void {
-    const emitter = this.#emitter(program, processIndex)
+    const emitter = this.emitter(program, processIndex)
     for (const description of this.#planning.image.descriptions) {
       if (!this.#isHome(description, processIndex)) continue
       const numbers = this.#numbersIn(description, processIndex)

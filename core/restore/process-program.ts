@@ -7,10 +7,12 @@
  * Behind the gate stands only what the clocks decide: a time namespace is entered by a process without threads, and timers are armed
  * with what was left of them. The first process waits there for all others, then for the engine; and nobody leaves before all can.
  */
-import type { ProcessModel } from '../image/model.js'
+import type { FileIdentity, ProcessModel } from '../image/model.js'
 import { MappingKind } from '../image/model.js'
-import type { Argument } from '../program/bundle.js'
+import type { Argument, Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
+import { emitSharedDeleted, makeSharedDeleted } from '../resources/deleted-mapping.js'
+import type { Emitter } from '../resources/description.js'
 import { emitFileSystem } from '../resources/file-system.js'
 import { emitIntervalTimers } from '../resources/interval-timers.js'
 import { emitLimits } from '../resources/limits.js'
@@ -69,6 +71,9 @@ export class Processes {
     if (options.namespaces !== 0) program.for('namespaces', () => program.call('setns', [spawn.init, options.namespaces]))
     if (this.#others > 0 || image.zombies.length > 0 || image.sharedMemory.length > 0) shared.emit(program, this.#planning)
     this.#descriptors.open(program)
+    // Nameless files that are only mapped are made here, too, for all to inherit.
+    for (const { memory } of image.processes)
+      for (const { file } of memory.mappings) if (file !== null) makeSharedDeleted(file, this.#descriptors.emitter(program, 0))
     this.#emitMember(program, family.first)
   }
 
@@ -82,8 +87,8 @@ export class Processes {
     emitFreedKeys(program, keysOf(this.#planning.image), process.memory.protectionKeys)
     this.#groups.emit(program, member)
     this.#descriptors.place(program, index)
-    emitOwnMemory(program, this.#planning, process)
-    emitFileSystem(program, process.fileSystem)
+    emitOwnMemory(program, this.#planning, process, this.#descriptors.emitter(program, index))
+    emitFileSystem(program, process, this.#planning.image.descriptions)
     emitProcessSettings(program, process, this.#planning.options.own.oomScoreAdjustment)
     emitZombiesEnds(program, [...member.elder, ...member.younger])
     this.#groups.emitEnds(program, member)
@@ -103,7 +108,7 @@ export class Processes {
     const threads = new Threads(this.#planning, process)
     threads.start(program, others)
     emitPosixTimers(program, process.posixTimers)
-    armPosixTimers(program, process.posixTimers, remaining)
+    armPosixTimers(program, process.posixTimers, this.#planning.image.clocks)
     emitProcessSignals(program, process.pid, process.pendingSignals)
     emitFutureLocks(program, process)
     emitLimits(program, process.limits)
@@ -197,12 +202,11 @@ export class Processes {
 }
 
 /** Shared mappings, one copy per instance; advice that a fork would lose. */
-function emitOwnMemory(program: Program, planning: Planning, { memory: { mappings } }: ProcessModel): void {
+function emitOwnMemory(program: Program, planning: Planning, { memory: { mappings } }: ProcessModel, emitter: Emitter): void {
   program.for('shared memory', () => {
     for (const mapping of mappings) {
       if (mapping.kind === MappingKind.fileShared && mapping.file !== null) {
-        const flags = writableMapping(mapping) ? O_RDWR_CLOEXEC : O_RDONLY_CLOEXEC
-        const fd = program.call('openat', [AT_FDCWD, program.bundle.string(mapping.file.path), flags, 0])
+        const fd = openShared(mapping.file, writableMapping(mapping), emitter)
         emitMapping(program, mapping, false, fd)
         program.call('close', [fd])
       }
@@ -216,4 +220,10 @@ function emitOwnMemory(program: Program, planning: Planning, { memory: { mapping
     }
     for (const mapping of mappings) emitInstanceAdvice(program, mapping)
   })
+}
+
+function openShared(file: FileIdentity, writable: boolean, emitter: Emitter): Cell {
+  if (file.deleted) return emitSharedDeleted(file, emitter, writable)
+  const { program, bundle } = emitter
+  return program.call('openat', [AT_FDCWD, bundle.string(file.path), writable ? O_RDWR_CLOEXEC : O_RDONLY_CLOEXEC, 0])
 }

@@ -11,6 +11,17 @@ const file: FileIdentity = {
   modified: -4n,
   deleted: true,
   contentOffset: 4096n,
+  content: {
+    device: 1n,
+    inode: HIGHEST,
+    mode: 0o100600,
+    uid: 2 ** 32 - 1,
+    gid: 1,
+    sizeBytes: 8192n,
+    accessed: -1n,
+    modified: 5n,
+    extents: [{ offset: 4096n, sizeBytes: 4096n, keptAt: HIGHEST }],
+  },
 }
 
 export const fullProcess: ProcessModel = {
@@ -107,10 +118,28 @@ export const fullProcess: ProcessModel = {
     protectionKeys: [1, 3],
   },
   descriptors: [{ fd: 3, description: 1, closeOnExec: true }],
-  fileSystem: { workingDirectory: '/tmp', root: '/', umask: 0o77 },
+  fileSystem: {
+    workingDirectory: '/tmp',
+    removed: { device: 3n, inode: HIGHEST, mode: 0o1777, uid: 2 ** 32 - 1, gid: 4, accessed: -5n, modified: 6n },
+    root: '/',
+    umask: 0o77,
+  },
   signalActions: [{ signal: 64, handler: HIGHEST, flags: 1n, restorer: 2n, mask: HIGHEST }],
   pendingSignals: [Uint8Array.of(9)],
   limits: [{ resource: 7, soft: 1n, hard: HIGHEST }],
   intervalTimers: [{ which: 2, interval: 1n, value: -1n }],
-  posixTimers: [{ id: -1, clock: 9, notify: 4, signal: 34, valuePointer: HIGHEST, thread: 7, interval: 2n ** 62n, value: -(2n ** 63n) }],
+  posixTimers: [
+    {
+      id: -1,
+      clock: 9,
+      notify: 4,
+      signal: 34,
+      valuePointer: HIGHEST,
+      thread: 7,
+      interval: 2n ** 62n,
+      value: -(2n ** 63n),
+      overrun: 2 ** 31 - 1,
+      waiting: HIGHEST,
+    },
+  ],
 }

@@ -11,6 +11,7 @@ import { inodeOf, isUnixSocket, readUnixDiag } from './diag.js'
 import type { UnixDiag } from './diag.js'
 import { collectFile, printName } from './names.js'
 import { queueOf } from './queue.js'
+import { clientIds, collectWaiting, refuseUnread, waitsInTree } from './waiting.js'
 
 const SOCK_DGRAM = 2
 const SO_PEERCRED = 17
@@ -23,7 +24,7 @@ const asText = (address: Uint8Array): string => Buffer.from(address).toString('l
 export function collectUnix(seen: SeenDescription, tree: SeenTree): UnixSocket {
   const { type, peer, backlog, shutdown } = readUnixDiag(seen)
   const state = stateOf(seen, tree)
-  const [, peerUid = -1, peerGid = -1] = credentials(seen)
+  const [peerUid, peerGid] = state === 'waiting' ? clientIds(seen) : credentials(seen)
   const socket: UnixSocket = {
     type,
     inode: inodeOf(seen),
@@ -31,6 +32,7 @@ export function collectUnix(seen: SeenDescription, tree: SeenTree): UnixSocket {
     ...namesOf(seen, tree, state),
     peer: state === 'connected' ? (peer ?? 0) : 0,
     backlog,
+    waiting: state === 'listening' ? collectWaiting(seen, tree) : [],
     shutdown,
     reset: state === 'orphaned' && (native.poll(seen.duplicate(), POLLIN, 0) & POLLERR) !== 0,
     options: collectOptions(seen, AF_UNIX, type, 0),
@@ -48,7 +50,7 @@ type Names = Pick<UnixSocket, 'address' | 'file' | 'peerAddress' | 'peerFile' | 
 function namesOf(seen: SeenDescription, tree: SeenTree, state: UnixState): Names {
   const diag = readUnixDiag(seen)
   const address = diag.name ?? new Uint8Array()
-  const connected = state === 'connected' || state === 'orphaned'
+  const connected = state === 'connected' || state === 'orphaned' || state === 'waiting'
   const peerAddress = (connected ? native.getpeername(seen.duplicate())?.subarray(2) : undefined) ?? new Uint8Array()
   const peer = tree.descriptions.find((other) => inodeOf(other) === diag.peer && isUnixSocket(other))
   const peerDiag = peer === undefined ? undefined : readUnixDiag(peer)
@@ -71,21 +73,17 @@ function listenerNamed(tree: SeenTree, name: Uint8Array): UnixDiag | undefined {
 }
 
 function stateOf(seen: SeenDescription, tree: SeenTree): UnixState {
-  const { state, peer, type, waiting, name } = readUnixDiag(seen)
-  if (state === TCP_LISTEN) {
-    if (waiting === 0) return 'listening'
-    throw refusal(
-      seen,
-      'THAW_UNIX_BACKLOG',
-      `listens on ${printName(name ?? new Uint8Array())} and has connections that it has not accepted yet`,
-      'Let it accept them, or close them, before the checkpoint.',
-    )
-  }
+  const { state, peer, type } = readUnixDiag(seen)
+  if (state === TCP_LISTEN) return 'listening'
   if (peer === undefined) return 'unconnected'
-  if (otherEndInTree(seen, tree) === 'inside') return 'connected'
-  if (otherEndInTree(seen, tree) === 'gone') return 'orphaned'
   const to = native.getpeername(seen.duplicate())?.subarray(2) ?? new Uint8Array()
   const whom = to.length === 0 ? 'to a peer' : `to ${printName(to)}`
+  if (peer === 0 && waitsInTree(seen, tree)) {
+    refuseUnread(seen, whom)
+    return 'waiting'
+  }
+  if (otherEndInTree(seen, tree) === 'inside') return 'connected'
+  if (otherEndInTree(seen, tree) === 'gone') return 'orphaned'
   if (peer === 0 && type !== SOCK_DGRAM)
     throw refusal(
       seen,
@@ -101,9 +99,9 @@ function stateOf(seen: SeenDescription, tree: SeenTree): UnixState {
   )
 }
 
-function credentials(seen: SeenDescription): number[] {
+function credentials(seen: SeenDescription): readonly [uid: number, gid: number] {
   const bytes = native.getsockopt(seen.duplicate(), SOL_SOCKET, SO_PEERCRED, 12)
-  return [0, 4, 8].map((offset) => intOf(bytes.subarray(offset, offset + 4)))
+  return [intOf(bytes.subarray(4, 8)), intOf(bytes.subarray(8, 12))]
 }
 
 /** Datagrams and datagram peers that nobody could send or be again. */

@@ -10,10 +10,9 @@ import { asUser } from './credentials.js'
 import { callWithName, emitBind } from './names.js'
 import type { SocketFile } from './names.js'
 import { sendMessages } from './send.js'
+import { howOf } from './shutdown.js'
 
 const SOCK_DGRAM = 2
-const SHUT_RDWR = 2
-const BOTH = 3
 const LONG_BACKLOG = 128
 
 interface Pair {
@@ -87,9 +86,6 @@ export function settleEnd(socket: UnixSocket, emitter: Emitter, self: Cell): voi
   else for (const end of pair.ends) if (end.socket.shutdown !== 0) program.call('shutdown', [end.self, howOf(end.socket.shutdown)])
   for (const end of pair.ends) emitOptions(program, end.self, end.socket.options, 'buffers')
 }
-
-/** SHUT_RD 0, SHUT_WR 1, SHUT_RDWR 2 from the mask. */
-const howOf = (mask: number): number => (mask === BOTH ? SHUT_RDWR : mask - 1)
 
 /** A peer that closes with something unread leaves ECONNRESET behind. */
 function abandon({ reset }: UnixSocket, { program, bundle }: Emitter, { own, other }: Pair): void {
