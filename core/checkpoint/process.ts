@@ -2,10 +2,11 @@
 import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import { CheckpointError, UnsupportedError } from '../errors.js'
-import type { FileIdentity, Layout, Mapping, MemoryModel, ProcessModel, ThreadModel } from '../image/model.js'
-import { field, innermost, readStat, readStatus } from '../proc/status.js'
+import type { FileIdentity, Layout, Mapping, MemoryModel, ProcessModel, ThreadModel, TimeLimit } from '../image/model.js'
+import { innermost, readStat, readStatus } from '../proc/status.js'
 import type { MappingLine } from '../proc/maps.js'
-import { get, restartable } from '../program/registers.js'
+import { get } from '../program/registers.js'
+import { timeLimitOf } from '../program/time-limit.js'
 import { collectCredentials } from '../resources/credentials.js'
 import type { SeenProcess, SeenTree } from '../resources/description.js'
 import { descriptorModels } from '../resources/descriptors.js'
@@ -24,6 +25,7 @@ import { collectThreadSettings } from '../resources/thread-settings.js'
 import { leaveVdso } from '../resources/vdso.js'
 import { findGadgets, gadgetsStand } from './gadgets.js'
 import type { Gadgets } from './gadgets.js'
+import { goingOn } from './going-on.js'
 import { Injection, readThread, scratchBytes, wipe } from './injection.js'
 import type { Scratch, ThreadState } from './injection.js'
 import { PageFile } from './page-file.js'
@@ -73,6 +75,7 @@ export function collectProcess(
     try {
       step('threads')
       const threads = states.map((state) => collectThread(target, state, gadgets, scratch))
+      const limits = states.map((state) => timeLimitIn(state, seized, memFd, lines))
       step('parasite')
       const region = findHole(lines, REGION_BYTES)
       const { brk, protectionKeys, ...answers } = ask(compileQuestions(pid, region), leader, gadgets, scratch)
@@ -82,6 +85,7 @@ export function collectProcess(
       pageFile.fill(pid, memFd, mappings, scan.pages)
       const pageBytes = keepDeleted(pid, pageFile.fd, deletedFiles(mappings, lines), scan.sizeBytes)
       const status = readStatus(pid)
+      const pendingSignals = collectProcessSignals(pid)
       const memory: MemoryModel = {
         mappings: withCarriedKeys(target, mappings, protectionKeys),
         protectionKeys,
@@ -96,11 +100,11 @@ export function collectProcess(
         parentPid: 0,
         groupId: innermost(status, 'NSpgid'),
         sessionId: innermost(status, 'NSsid'),
-        threads,
+        threads: threads.map((thread, i) => goingOn(thread, limits[i], pendingSignals, answers.signalActions)),
         memory,
         descriptors: descriptorModels(seen, target),
         fileSystem: collectFileSystem(target, status),
-        pendingSignals: collectProcessSignals(pid),
+        pendingSignals,
         limits: collectLimits(pid),
         ...answers,
       }
@@ -187,7 +191,8 @@ function collectThread(target: SeenProcess, state: ThreadState, gadgets: Gadgets
   try {
     return {
       tid: innermost(status, 'NSpid'),
-      registers: [...restartable(state.registers, deliverable(status))],
+      registers: [...state.registers],
+      timeLimit: null,
       extendedState: state.extendedState,
       signalMask: state.signalMask,
       pendingSignals,
@@ -200,10 +205,24 @@ function collectThread(target: SeenProcess, state: ThreadState, gadgets: Gadgets
   }
 }
 
-/** Whether a signal is pending that the thread does not block: it is handled before the interrupted call goes on. */
-function deliverable(status: ReadonlyMap<string, string>): boolean {
-  const mask = (name: string): bigint => BigInt(`0x${field(status, name)}`)
-  return ((mask('SigPnd') | mask('ShdPnd')) & ~(mask('SigBlk') | mask('SigIgn'))) !== 0n
+/** What is left of the call that a thread was interrupted in. A copy writes only to memory of its own. */
+function timeLimitIn(
+  { tid, registers }: ThreadState,
+  seized: SeizedProcess,
+  memFd: number,
+  lines: readonly MappingLine[],
+): TimeLimit | undefined {
+  const writable = (address: bigint, length: number): boolean =>
+    lines.some(({ start, end, permissions }) => start <= address && address + BigInt(length) <= end && permissions.startsWith('rw-p'))
+  const read = (address: bigint, length: number): Uint8Array | undefined => {
+    try {
+      return native.readAt(memFd, address, length)
+    } catch {
+      // Another thread may have unmapped what the call has read long since.
+      return undefined
+    }
+  }
+  return timeLimitOf(registers, { ...seized.sleepOf(tid), read, writable })
 }
 
 /** Runs the parasite in the leader. */
