@@ -25,7 +25,7 @@ import { collectThreadSettings } from '../resources/thread-settings.js'
 import { leaveVdso } from '../resources/vdso.js'
 import { findGadgets, gadgetsStand } from './gadgets.js'
 import type { Gadgets } from './gadgets.js'
-import { goingOn } from './going-on.js'
+import { goingOn, unnoticed } from './going-on.js'
 import { Injection, readThread, scratchBytes, wipe } from './injection.js'
 import type { Scratch, ThreadState } from './injection.js'
 import { PageFile } from './page-file.js'
@@ -66,7 +66,9 @@ export function collectProcess(
     const mappings = collectMappings(target, lines)
     step('page tables')
     const scan = scanPages(pagemapFd, mappings)
-    const states = seized.tids.map((tid) => prepareThread(tid, lines, memFd))
+    const frozen = seized.tids.map((tid) => prepareThread(tid, lines, memFd))
+    const limits = frozen.map((state) => timeLimitIn(state, seized, memFd, lines))
+    const states = frozen.map((state, i) => unnoticed(state, limits[i], memFd))
     const leader = states[0]
     if (leader === undefined)
       throw new CheckpointError('THAW_PROCESS_DIED', `Cannot checkpoint pid ${pid}: it ended while it was being frozen.`, { pid })
@@ -75,7 +77,6 @@ export function collectProcess(
     try {
       step('threads')
       const threads = states.map((state) => collectThread(target, state, gadgets, scratch))
-      const limits = states.map((state) => timeLimitIn(state, seized, memFd, lines))
       step('parasite')
       const region = findHole(lines, REGION_BYTES)
       const { brk, protectionKeys, ...answers } = ask(compileQuestions(pid, region), leader, gadgets, scratch)

@@ -122,6 +122,16 @@ function restartBlock(
   return undefined
 }
 
+/**
+ * The same for a task that does come back through the kernel's own way: a call that the kernel would end with EINTR, though nothing but the freeze has
+ * come between, is one that it starts again unless a handler runs.
+ */
+export function restartedByKernel(registers: BigUint64Array, limited: boolean): BigUint64Array {
+  const number = BigInt.asIntN(64, get(registers, 'origRax'))
+  if (number < 0n || BigInt.asIntN(64, get(registers, 'rax')) !== EINTR) return registers
+  return limited || unchangedByFreeze(registers, number) ? withRegisters(registers, { rax: ERESTARTNOHAND }) : registers
+}
+
 /** Without a limit; or a socket's own (SO_RCVTIMEO, SO_SNDTIMEO), which begins anew: later than it would have been, but no error. */
 function unchangedByFreeze(registers: BigUint64Array, number: bigint): boolean {
   if (SOCKET_CALLS.has(number) || number === SEMOP) return true
