@@ -114,8 +114,11 @@ export interface DescriptionKind<P> {
   connect?(payload: P, emitter: Emitter, self: Cell): void
   /** Emits what must wait until the process has its numbers (`placements`: those that refer to this description). */
   place?(payload: P, emitter: Emitter, placements: readonly Placement[], all: readonly Placement[]): void
-  /** Emits what must wait until the gate has opened and the clocks run (timers). Runs in the process, by its own numbers. */
-  arm?(payload: P, emitter: Emitter, placements: readonly Placement[]): void
+  /**
+   * Emits what must wait until the gate has opened and the clocks run (timers). Runs in the process, by its own numbers; what is only in flight
+   * has none, but `self` is still there.
+   */
+  arm?(payload: P, emitter: Emitter, placements: readonly Placement[], self: Cell): void
 }
 
 /** Forgets the payload's type, so that kinds of different payloads fit one list. */

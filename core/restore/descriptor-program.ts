@@ -126,8 +126,12 @@ export class DescriptorEmitter {
   }
 
   arm(): void {
-    for (const description of this.#planning.image.descriptions)
-      this.#for(description, () => kindNamed(description.kind).arm?.(description.payload, this.#emitter, this.#numbersOf(description)))
+    for (const description of this.#planning.image.descriptions) {
+      const self = this.#emitter.descriptorOf(description.id)
+      this.#for(description, () =>
+        kindNamed(description.kind).arm?.(description.payload, this.#emitter, this.#numbersOf(description), self),
+      )
+    }
   }
 
   #numbersOf({ id }: DescriptionModel): Placement[] {
