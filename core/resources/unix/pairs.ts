@@ -6,7 +6,7 @@ import { emitSocket, SOCK_FLAGS } from '../socket/emission.js'
 import { AF_UNIX } from '../socket/option-table.js'
 import { emitOptions } from '../socket/options.js'
 import type { UnixSocket } from '../unix-socket.js'
-import { asUser } from './credentials.js'
+import { asksForCredentials, asUser } from './credentials.js'
 import { callWithName, emitBind } from './names.js'
 import type { SocketFile } from './names.js'
 import { sendMessages } from './send.js'
@@ -81,11 +81,26 @@ export function settleEnd(socket: UnixSocket, emitter: Emitter, self: Cell): voi
   if (pair.ends.length < (socket.peer === 0 ? 1 : 2)) return
   const { program } = emitter
   // What a socket wants to be told of each message must be asked for before the message comes; buffers shrink after it has.
-  for (const end of pair.ends) emitOptions(program, end.self, end.socket.options, 'others')
+  for (const {
+    self: fd,
+    socket: { options },
+  } of pair.ends)
+    emitOptions(
+      program,
+      fd,
+      options.filter((option) => !asksForCredentials(option)),
+      'others',
+    )
   for (const end of pair.ends) sendMessages(emitter, end.self === pair.own ? pair.other : pair.own, end.socket.queue)
   if (socket.peer === 0) abandon(socket, emitter, pair)
   else for (const end of pair.ends) if (end.socket.shutdown !== 0) program.call('shutdown', [end.self, howOf(end.socket.shutdown)])
-  for (const end of pair.ends) emitOptions(program, end.self, end.socket.options, 'buffers')
+  for (const {
+    self: fd,
+    socket: { options },
+  } of pair.ends) {
+    emitOptions(program, fd, options, 'buffers')
+    emitOptions(program, fd, options.filter(asksForCredentials), 'all')
+  }
 }
 
 /** SHUT_RD 0, SHUT_WR 1, SHUT_RDWR 2 from the mask. */
