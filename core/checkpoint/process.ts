@@ -22,6 +22,7 @@ import { withCarriedKeys } from '../resources/protection-keys.js'
 import { leaveCriticalSection } from '../resources/rseq.js'
 import { collectScheduling } from '../resources/scheduling.js'
 import { collectThreadSettings } from '../resources/thread-settings.js'
+import type { PeerQuestion } from '../resources/unix/peer-question.js'
 import { leaveVdso } from '../resources/vdso.js'
 import { findGadgets, gadgetsStand } from './gadgets.js'
 import type { Gadgets } from './gadgets.js'
@@ -55,7 +56,7 @@ export function collectProcess(
   seized: SeizedProcess,
   seen: SeenDescriptors,
   tree: SeenTree,
-  { gadgets: found, pageFile }: Rehearsal,
+  { gadgets: found, pageFile, peers }: Rehearsal & { readonly peers: readonly PeerQuestion[] },
   step: (name: string) => void,
 ): CollectedProcess {
   const { pid } = target
@@ -79,7 +80,7 @@ export function collectProcess(
       const threads = states.map((state) => collectThread(target, state, gadgets, scratch))
       step('parasite')
       const region = findHole(lines, REGION_BYTES)
-      const { brk, protectionKeys, ...answers } = ask(compileQuestions(pid, region), leader, gadgets, scratch)
+      const { brk, protectionKeys, ...answers } = ask(compileQuestions(pid, region, peers), leader, gadgets, scratch)
       step('pages')
       // What an earlier checkpoint has wiped is there, and zero: it must be so again before it is copied.
       wipe(scratch)

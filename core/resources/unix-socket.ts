@@ -16,6 +16,8 @@ import { isUnixSocket } from './unix/diag.js'
 import { emitAftermath, emitBind } from './unix/names.js'
 import type { SocketFile } from './unix/names.js'
 import { listenerFor, openEnd, settleEnd } from './unix/pairs.js'
+import { asMaker } from './unix/credentials.js'
+import type { UnixCredentials } from './unix/credentials.js'
 import type { UnixMessage } from './unix/queue.js'
 
 export type UnixState = 'unconnected' | 'listening' | 'connected' | 'orphaned'
@@ -43,9 +45,9 @@ export interface UnixSocket {
   reset: boolean
   options: SocketOption[]
   queue: UnixMessage[]
-  /** SO_PEERCRED; -1 where there is none. */
-  peerUid: number
-  peerGid: number
+  /** Who listened, and who connected (or made the pair): what SO_PEERCRED shows to the other side. Null where nobody in the tree knows it. */
+  listened: UnixCredentials | null
+  connected: UnixCredentials | null
 }
 
 const SOCK_DGRAM = 2
@@ -76,12 +78,14 @@ export const unixSocket: DescriptionKind<unknown> = defineKind<UnixSocket>({
     return end
   },
 
+  pids: ({ listened, connected }) => [listened, connected].flatMap((credentials) => credentials?.pid ?? []),
+
   connect(socket, emitter, self) {
     if (isPair(socket)) return settleEnd(socket, emitter, self)
     if (socket.state !== 'listening') return settleDatagrams(socket, emitter, self)
     emitOptions(emitter.program, self, socket.options, 'all')
-    // Longer while connections were made through it.
-    emitter.program.call('listen', [self, socket.backlog])
+    // Longer while connections were made through it. Each call writes down who made it.
+    asMaker(emitter, socket.listened, (maker) => maker.call('listen', [self, socket.backlog]))
   },
 
   place(socket, emitter) {
