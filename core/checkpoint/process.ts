@@ -35,6 +35,7 @@ import { homeCalls, runParasite } from './parasite.js'
 import { compileQuestions } from './questions.js'
 import type { Answers, Questions } from './questions.js'
 import type { SeizedProcess } from './seize.js'
+import { asFirstMade } from './sleep.js'
 import { findHole, findScratch } from './space.js'
 
 export interface CollectedProcess {
@@ -67,7 +68,10 @@ export function collectProcess(
     const mappings = collectMappings(target, lines)
     step('page tables')
     const scan = scanPages(pagemapFd, mappings)
-    const frozen = seized.tids.map((tid) => prepareThread(tid, lines, memFd))
+    const frozen = seized.tids.map((tid) => {
+      const state = prepareThread(tid, lines, memFd)
+      return { ...state, registers: asFirstMade(state.registers, seized.sleepOf(tid).call) }
+    })
     const limits = frozen.map((state) => timeLimitIn(state, seized, memFd, lines))
     const states = frozen.map((state, i) => unnoticed(state, limits[i], memFd))
     const leader = states[0]

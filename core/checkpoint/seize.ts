@@ -20,6 +20,8 @@ const MOST_PASSES = 64
 export interface SleepUntil {
   readonly since: bigint
   readonly stopped: bigint
+  /** The call that it was blocked in, where it was seen. */
+  readonly call?: bigint
 }
 
 /** Threads of one process, all in ptrace-stop. Ends with `release`, or with the death of this thread: the kernel then detaches. */
@@ -66,7 +68,7 @@ export class SeizedProcess {
     if (!stopped(tid)) this.tids.splice(this.tids.indexOf(tid), 1)
     const now = native.clockGettime(CLOCK_MONOTONIC)
     const asleep = sleep !== undefined && sleep.since < now && sleptOn(this.pid, tid, sleep)
-    this.#sleeps.set(tid, { since: asleep ? sleep.since : now, stopped: now })
+    this.#sleeps.set(tid, asleep ? { since: sleep.since, stopped: now, call: sleep.call } : { since: now, stopped: now })
     if (!this.tids.includes(this.pid) && tid === this.pid)
       throw new CheckpointError('THAW_PROCESS_DIED', `Cannot checkpoint pid ${tid}: it ended while it was being frozen.`, { pid: tid })
   }

@@ -7,9 +7,12 @@
 import { readFileSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import { readStat } from '../proc/status.js'
+import { get, withRegisters } from '../program/registers.js'
 import { isTimed } from '../program/time-limit.js'
 
 export interface Sleep {
+  /** The call that it sleeps in. */
+  readonly call: bigint
   /** When it went to sleep, by the dumper's CLOCK_MONOTONIC. */
   readonly since: bigint
   /** How often it had gone to sleep by then. */
@@ -24,9 +27,20 @@ interface Ran {
 const CLOCK_MONOTONIC = 1
 const STAT_STATE = 3 - 3
 const STAT_PROCESSOR = 39 - 3
+const RESTART_SYSCALL = 219n
+const POLL = 7n
+const NANOSLEEP = 35n
+const FUTEX = 202n
+const CLOCK_NANOSLEEP = 230n
+const LEAST_ADDRESS = 4096n
 /** sched_setaffinity(2) wants a multiple of 8; 8192 processors. */
 const AFFINITY_BYTES = 1024
 const LOOKS = 8
+
+/** The registers with the number of the call that a thread was in, where they say restart_syscall: the kernel goes on with it either way. */
+export function asFirstMade(registers: BigUint64Array, call: bigint | undefined): BigUint64Array {
+  return call === undefined || get(registers, 'origRax') !== RESTART_SYSCALL ? registers : withRegisters(registers, { origRax: call })
+}
 
 /** Those of the threads that sleep in a call with a time limit. Reads only; what cannot be read is left out. */
 export function noteSleeps(pid: number, tids: readonly number[]): Map<number, Sleep> {
@@ -36,9 +50,9 @@ export function noteSleeps(pid: number, tids: readonly number[]): Map<number, Sl
   })
   const started = asleep.length === 0 ? new Map<number, bigint>() : clocksOf(new Set(asleep.map(({ processor }) => processor)))
   return new Map(
-    asleep.flatMap(({ tid, processor, at, count }) => {
+    asleep.flatMap(({ tid, call, processor, at, count }) => {
       const start = started.get(processor)
-      return start === undefined ? [] : [[tid, { since: start + at, count }]]
+      return start === undefined ? [] : [[tid, { call, since: start + at, count }]]
     }),
   )
 }
@@ -48,19 +62,35 @@ export function sleptOn(pid: number, tid: number, sleep: Sleep): boolean {
   return lastRun(pid, tid)?.count === sleep.count + 1
 }
 
-function asleepIn(pid: number, tid: number): (Ran & { processor: number }) | undefined {
+function asleepIn(pid: number, tid: number): (Ran & { call: bigint; processor: number }) | undefined {
   try {
-    const call = Number.parseInt(readFileSync(`/proc/${pid}/task/${tid}/syscall`, 'latin1'))
-    if (!isTimed(BigInt(Number.isNaN(call) ? -1 : call))) return undefined
+    const call = callOf(pid, tid)
+    if (call === undefined || !isTimed(call)) return undefined
     const before = lastRun(pid, tid)
     const stat = readStat(pid, tid)
     const ran = lastRun(pid, tid)
     // No switch between the two looks: what the second one says belongs together.
     if (before === undefined || ran?.count !== before.count || stat[STAT_STATE] !== 'S') return undefined
-    return { ...ran, processor: Number(stat[STAT_PROCESSOR]) }
+    return { ...ran, call, processor: Number(stat[STAT_PROCESSOR]) }
   } catch {
     return undefined
   }
+}
+
+/**
+ * Undefined for a thread that runs. A call that was interrupted before, by a debugger or an earlier checkpoint, goes on as restart_syscall(2); where it
+ * sleeps tells which one it was, since only poll, futex and the two sleeps do so.
+ */
+function callOf(pid: number, tid: number): bigint | undefined {
+  const [number, first] = readFileSync(`/proc/${pid}/task/${tid}/syscall`, 'latin1').split(' ')
+  if (number === undefined || first === undefined || !/^\d+$/.test(number)) return undefined
+  if (BigInt(number) !== RESTART_SYSCALL) return BigInt(number)
+  const where = readFileSync(`/proc/${pid}/task/${tid}/wchan`, 'latin1')
+  if (where === '0') return undefined
+  if (where.includes('poll')) return POLL
+  if (where.includes('futex')) return FUTEX
+  // The number of a clock, or the address of a limit.
+  return BigInt(first) < LEAST_ADDRESS ? CLOCK_NANOSLEEP : NANOSLEEP
 }
 
 function lastRun(pid: number, tid: number): Ran | undefined {
