@@ -13,6 +13,7 @@ import { keepContents } from '../resources/kept-content.js'
 import type { KeptContent } from '../resources/kept-content.js'
 import type { SeenProcess } from '../resources/description.js'
 import { collectClocks } from '../resources/clocks.js'
+import type { PeerQuestion } from '../resources/unix/peer-question.js'
 import { collectProcess, rehearseProcess } from './process.js'
 import type { Rehearsal } from './process.js'
 import { SeizedProcess } from './seize.js'
@@ -89,7 +90,12 @@ const MOST_LOOKS = 5
 
 function look(target: SeenProcess, options: CheckpointOptions): Rehearsal {
   using seen = seeDescriptors([target])
-  const tree = seenTree([target], seen, { options: { tcp: options.tcp ?? 'refuse' }, frozen: false, keepContent: () => undefined }, [])
+  const tree = seenTree(
+    [target],
+    seen,
+    { options: { tcp: options.tcp ?? 'refuse' }, frozen: false, keepContent: () => undefined, askInside: () => undefined },
+    [],
+  )
   collectDescriptions(tree)
   return rehearseProcess(target, tree)
 }
@@ -132,16 +138,22 @@ function readFrozen(
   using seen = seeDescriptors([target])
   const blobs: Uint8Array[] = []
   const contents: KeptContent[] = []
+  const peers: PeerQuestion[] = []
   const tree = seenTree(
     [target],
     seen,
-    { options: { tcp: options.tcp ?? 'refuse' }, frozen: true, keepContent: (content) => contents.push(content) },
+    {
+      options: { tcp: options.tcp ?? 'refuse' },
+      frozen: true,
+      keepContent: (content) => contents.push(content),
+      askInside: (of, tell) => peers.push({ fd: of.fd, tell }),
+    },
     blobs,
   )
   step('descriptors')
   const descriptions = collectDescriptions(tree)
   step('process')
-  const { model: processModel, pageBytes } = collectProcess(target, seized, seen, tree, rehearsal, step)
+  const { model: processModel, pageBytes } = collectProcess(target, seized, seen, tree, { ...rehearsal, peers }, step)
   const end = keepContents(contents, rehearsal.pageFile.fd, pageBytes)
   const clocks = collectClocks(target.pid)
   const model = { formatVersion: IMAGE_VERSION, machine: currentMachine(), clocks, processes: [processModel], descriptions, blobs }

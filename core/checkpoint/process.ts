@@ -2,10 +2,11 @@
 import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import { CheckpointError, UnsupportedError } from '../errors.js'
-import type { FileIdentity, Layout, Mapping, MemoryModel, ProcessModel, ThreadModel } from '../image/model.js'
-import { field, innermost, readStat, readStatus } from '../proc/status.js'
+import type { FileIdentity, Layout, Mapping, MemoryModel, ProcessModel, ThreadModel, TimeLimit } from '../image/model.js'
+import { innermost, readStat, readStatus } from '../proc/status.js'
 import type { MappingLine } from '../proc/maps.js'
-import { get, restartable } from '../program/registers.js'
+import { get } from '../program/registers.js'
+import { timeLimitOf } from '../program/time-limit.js'
 import { collectCredentials } from '../resources/credentials.js'
 import type { SeenProcess, SeenTree } from '../resources/description.js'
 import { descriptorModels } from '../resources/descriptors.js'
@@ -23,8 +24,10 @@ import { withCarriedKeys } from '../resources/protection-keys.js'
 import { leaveCriticalSection } from '../resources/rseq.js'
 import { collectScheduling } from '../resources/scheduling.js'
 import { collectThreadSettings } from '../resources/thread-settings.js'
+import type { PeerQuestion } from '../resources/unix/peer-question.js'
 import { leaveVdso } from '../resources/vdso.js'
 import type { Gadgets } from './gadgets.js'
+import { goingOn, unnoticed } from './going-on.js'
 import { Injection, readThread, scratchBytes, wipe } from './injection.js'
 import type { Scratch, ThreadState } from './injection.js'
 import { findGadgetPlace, LentGadgets, placeStands } from './lent-gadgets.js'
@@ -35,6 +38,7 @@ import { homeCalls, runParasite } from './parasite.js'
 import { compileQuestions } from './questions.js'
 import type { Answers, Questions } from './questions.js'
 import type { SeizedProcess } from './seize.js'
+import { asFirstMade } from './sleep.js'
 import { findHole, findScratch } from './space.js'
 
 export interface CollectedProcess {
@@ -56,7 +60,7 @@ export function collectProcess(
   seized: SeizedProcess,
   seen: SeenDescriptors,
   tree: SeenTree,
-  { gadgets: found, pageFile }: Rehearsal,
+  { gadgets: found, pageFile, peers }: Rehearsal & { readonly peers: readonly PeerQuestion[] },
   step: (name: string) => void,
 ): CollectedProcess {
   const { pid } = target
@@ -67,7 +71,12 @@ export function collectProcess(
     const mappings = collectMappings(target, tree)
     step('page tables')
     const scan = scanPages(pagemapFd, mappings)
-    const states = seized.tids.map((tid) => prepareThread(tid, lines, memFd))
+    const frozen = seized.tids.map((tid) => {
+      const state = prepareThread(tid, lines, memFd)
+      return { ...state, registers: asFirstMade(state.registers, seized.sleepOf(tid).call) }
+    })
+    const limits = frozen.map((state) => timeLimitIn(state, seized, memFd, lines))
+    const states = frozen.map((state, i) => unnoticed(state, limits[i], memFd))
     const leader = states[0]
     if (leader === undefined)
       throw new CheckpointError('THAW_PROCESS_DIED', `Cannot checkpoint pid ${pid}: it ended while it was being frozen.`, { pid })
@@ -80,7 +89,7 @@ export function collectProcess(
       step('parasite')
       const region = findHole(lines, REGION_BYTES)
       const pending = pendingIn(pid, threads)
-      const { brk, protectionKeys, ...answers } = ask(compileQuestions(pid, region, pending), leader, gadgets, scratch)
+      const { brk, protectionKeys, ...answers } = ask(compileQuestions(pid, region, pending, peers), leader, gadgets, scratch)
       step('pages')
       // What an earlier checkpoint has wiped, or lent room to, is there, and zero: it must be so again before it is copied.
       wipe(scratch)
@@ -102,7 +111,10 @@ export function collectProcess(
         parentPid: 0,
         groupId: innermost(status, 'NSpgid'),
         sessionId: innermost(status, 'NSsid'),
-        threads: threads.map((thread) => ({ ...thread, pendingSignals: withoutTimers(thread.pendingSignals, answers.posixTimers) })),
+        threads: threads.map((thread, i) => {
+          const model = goingOn(thread, limits[i], pending.process, answers.signalActions)
+          return { ...model, pendingSignals: withoutTimers(model.pendingSignals, answers.posixTimers) }
+        }),
         memory,
         descriptors: descriptorModels(seen, target),
         fileSystem: collectFileSystem(target, status),
@@ -201,7 +213,8 @@ function collectThread(target: SeenProcess, state: ThreadState, gadgets: Gadgets
   try {
     return {
       tid: innermost(status, 'NSpid'),
-      registers: [...restartable(state.registers, deliverable(status))],
+      registers: [...state.registers],
+      timeLimit: null,
       extendedState: state.extendedState,
       signalMask: state.signalMask,
       pendingSignals,
@@ -214,10 +227,24 @@ function collectThread(target: SeenProcess, state: ThreadState, gadgets: Gadgets
   }
 }
 
-/** Whether a signal is pending that the thread does not block: it is handled before the interrupted call goes on. */
-function deliverable(status: ReadonlyMap<string, string>): boolean {
-  const mask = (name: string): bigint => BigInt(`0x${field(status, name)}`)
-  return ((mask('SigPnd') | mask('ShdPnd')) & ~(mask('SigBlk') | mask('SigIgn'))) !== 0n
+/** What is left of the call that a thread was interrupted in. A copy writes only to memory of its own. */
+function timeLimitIn(
+  { tid, registers }: ThreadState,
+  seized: SeizedProcess,
+  memFd: number,
+  lines: readonly MappingLine[],
+): TimeLimit | undefined {
+  const writable = (address: bigint, length: number): boolean =>
+    lines.some(({ start, end, permissions }) => start <= address && address + BigInt(length) <= end && permissions.startsWith('rw-p'))
+  const read = (address: bigint, length: number): Uint8Array | undefined => {
+    try {
+      return native.readAt(memFd, address, length)
+    } catch {
+      // Another thread may have unmapped what the call has read long since.
+      return undefined
+    }
+  }
+  return timeLimitOf(registers, { ...seized.sleepOf(tid), read, writable })
 }
 
 /** Runs the parasite in the leader. */

@@ -4,6 +4,7 @@ import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import type { Emitter, Placement } from '../resources/description.js'
 import { descriptionKinds, kindNamed } from '../resources/kinds.js'
+import { emitAsProcess } from './passing-process.js'
 import { remainingOf } from './planning.js'
 import type { Planning } from './planning.js'
 
@@ -68,6 +69,7 @@ export class DescriptorEmitter {
         if (!shared.has(name)) shared.set(name, create())
         return shared.get(name) as T
       },
+      asProcess: (pid, build) => emitAsProcess(program, planning, pid, build),
       blob(key): Uint8Array {
         const blob = planning.image.blobs[key]
         if (blob === undefined) throw new Error(`the image has no blob ${key}`)
@@ -127,8 +129,10 @@ export class DescriptorEmitter {
   }
 
   arm(): void {
-    for (const description of this.#planning.image.descriptions)
-      this.#for(description, () => kindNamed(description.kind).arm?.(description.payload, this.emitter, this.#numbersOf(description)))
+    for (const description of this.#planning.image.descriptions) {
+      const self = this.emitter.descriptorOf(description.id)
+      this.#for(description, () => kindNamed(description.kind).arm?.(description.payload, this.emitter, this.#numbersOf(description), self))
+    }
   }
 
   #numbersOf({ id }: DescriptionModel): Placement[] {

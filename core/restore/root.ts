@@ -13,6 +13,7 @@ import { hasTiles, TILE_DATA } from '../program/extended-state.js'
 import { extendedFrame, ucontext } from '../program/frame.js'
 import type { Program } from '../program/program.js'
 import { get } from '../program/registers.js'
+import { limitWords, withTimeLeft } from '../program/time-limit.js'
 import { emitCredentials } from '../resources/credentials.js'
 import { emitSharedDeleted } from '../resources/deleted-mapping.js'
 import type { Emitter } from '../resources/description.js'
@@ -149,12 +150,26 @@ function emitBases(program: Program, thread: ThreadModel): void {
 }
 
 /** A thread leaves by a signal frame. */
-function leave(program: Program, { bundle }: Planning, thread: ThreadModel): void {
+function leave(program: Program, planning: Planning, thread: ThreadModel): void {
+  const { bundle } = planning
   const extended = bundle.bytes(extendedFrame(thread.extendedState), 64)
   // Touched first: the kernel reads tiles from a frame only where it has made room for them.
   if (hasTiles(thread.extendedState)) program.restoreExtendedState(extended, TILE_DATA)
   const { signalMask, signalStack } = thread
-  program.leave(bundle.bytes(ucontext({ registers: BigUint64Array.from(thread.registers), signalMask, signalStack }, extended), 16))
+  const registers = emitTimeLeft(program, planning, thread)
+  program.leave(bundle.bytes(ucontext({ registers, signalMask, signalStack }, extended), 16))
+}
+
+/** The call that was interrupted goes on for what was left of its time. */
+function emitTimeLeft(program: Program, planning: Planning, { registers, timeLimit }: ThreadModel): BigUint64Array {
+  const before = BigUint64Array.from(registers)
+  if (timeLimit === null) return before
+  const left = remainingOf(planning, timeLimit.due)
+  if (timeLimit.address !== 0n)
+    program.for('what is left of a time limit', () => {
+      limitWords(timeLimit, left).forEach((word, i) => program.store(timeLimit.address + BigInt(i * 8), word, 8))
+    })
+  return withTimeLeft(before, timeLimit, left)
 }
 
 /** The threads beside the leader: started one by one with their ids, each waits until all are ready and the leader lets them go. */

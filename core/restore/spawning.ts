@@ -2,6 +2,7 @@
 import type { Cell } from '../program/bundle.js'
 import { format } from '../program/format.js'
 import type { Program } from '../program/program.js'
+import { kindNamed } from '../resources/kinds.js'
 import { SPAWN_DESCRIPTORS } from './planning.js'
 import type { Planning } from './planning.js'
 
@@ -100,7 +101,8 @@ function emitFailures(planning: Planning): void {
 
 /** The helper's pid must not stand in the way of one that the image needs; 1 is the sandbox's init. */
 function unusedPid({ image }: Planning): number {
-  const used = new Set(image.processes.flatMap(({ pid, threads }) => [pid, ...threads.map(({ tid }) => tid)]))
+  const passing = image.descriptions.flatMap(({ kind, payload }) => kindNamed(kind).pids?.(payload) ?? [])
+  const used = new Set([...passing, ...image.processes.flatMap(({ pid, threads }) => [pid, ...threads.map(({ tid }) => tid)])])
   let pid = 2
   while (used.has(pid)) pid++
   return pid
