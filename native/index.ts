@@ -55,6 +55,8 @@ export interface Message {
   readonly descriptors: readonly number[]
   /** Raw sockaddr of who sent it; empty where the message has none. */
   readonly sender: Uint8Array
+  /** struct ucred, by the namespaces of this process; empty where the socket does not ask for it (SO_PASSCRED). */
+  readonly credentials: Uint8Array
 }
 
 /** Memory that is being read, by `startReading`. */

@@ -14,6 +14,7 @@ import type { SeenProcess } from '../resources/description.js'
 import { collectDescriptions, seeDescriptors, seenTree } from '../resources/descriptors.js'
 import { keepContents } from '../resources/kept-content.js'
 import type { KeptContent } from '../resources/kept-content.js'
+import type { PeerQuestion } from '../resources/unix/peer-question.js'
 import { familyOf } from '../restore/family.js'
 import { Refusals } from '../resources/refusal.js'
 import { SharedMemories } from '../resources/shared-memory.js'
@@ -93,10 +94,13 @@ function rehearse(tree: Tree, options: CheckpointOptions): Rehearsed {
 
 const MOST_LOOKS = 5
 
+/** Of a running tree, only what can be refused is of interest. */
+const unasked = { frozen: false, keepContent: () => undefined, askInside: () => undefined } as const
+
 function look({ processes }: Tree, options: CheckpointOptions): Rehearsed {
   outsideSessions(processes, options.shellJob ?? false)
   using seen = seeDescriptors(processes)
-  const tree = seenTree(processes, seen, { options: { tcp: options.tcp ?? 'refuse' }, frozen: false, keepContent: () => undefined }, [])
+  const tree = seenTree(processes, seen, { ...unasked, options: { tcp: options.tcp ?? 'refuse' } }, [])
   const refusals = new Refusals()
   refusals.gather(() => collectDescriptions(tree))
   const gadgets = new Map<number, GadgetPlace>()
@@ -145,12 +149,18 @@ function readFrozen(
   using seen = seeDescriptors(processes)
   const blobs: Uint8Array[] = []
   const contents: KeptContent[] = []
-  const given = { options: { tcp: options.tcp ?? 'refuse' }, frozen: true, keepContent: (content: KeptContent) => contents.push(content) }
+  const peers: PeerQuestion[] = []
+  const given: Parameters<typeof seenTree>[2] = {
+    options: { tcp: options.tcp ?? 'refuse' },
+    frozen: true,
+    keepContent: (content) => contents.push(content),
+    askInside: ({ process, fd }, tell) => peers.push({ pid: process.pid, fd, tell }),
+  }
   const tree = seenTree(processes, seen, given, blobs)
   step('descriptors')
   const descriptions = collectDescriptions(tree)
   step('processes')
-  const collection = { tree, seen, pageFile, sharedMemories: new SharedMemories(), end: 0n }
+  const collection = { tree, seen, pageFile, peers, sharedMemories: new SharedMemories(), end: 0n }
   let known: GadgetPlace | undefined
   const models = processes.map((process) => {
     known = gadgets.get(process.pid) ?? known

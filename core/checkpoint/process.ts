@@ -2,10 +2,11 @@
 import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import { CheckpointError, UnsupportedError } from '../errors.js'
-import type { FileIdentity, Layout, Mapping, MemoryModel, PageRange, ProcessModel, ThreadModel } from '../image/model.js'
-import { field, innermost, readStat, readStatus } from '../proc/status.js'
+import type { FileIdentity, Layout, Mapping, MemoryModel, PageRange, ProcessModel, ThreadModel, TimeLimit } from '../image/model.js'
+import { innermost, readStat, readStatus } from '../proc/status.js'
 import type { MappingLine } from '../proc/maps.js'
-import { get, restartable } from '../program/registers.js'
+import { get } from '../program/registers.js'
+import { timeLimitOf } from '../program/time-limit.js'
 import { collectCredentials } from '../resources/credentials.js'
 import type { SeenProcess, SeenTree } from '../resources/description.js'
 import { descriptorModels } from '../resources/descriptors.js'
@@ -24,8 +25,10 @@ import { leaveCriticalSection } from '../resources/rseq.js'
 import type { SharedMemories } from '../resources/shared-memory.js'
 import { collectScheduling } from '../resources/scheduling.js'
 import { collectThreadSettings } from '../resources/thread-settings.js'
+import type { PeerQuestion } from '../resources/unix/peer-question.js'
 import { leaveVdso } from '../resources/vdso.js'
 import type { Gadgets } from './gadgets.js'
+import { goingOn, unnoticed } from './going-on.js'
 import { Injection, readThread, scratchBytes, wipe } from './injection.js'
 import type { Scratch, ThreadState } from './injection.js'
 import { findGadgetPlace, LentGadgets, placeStands } from './lent-gadgets.js'
@@ -38,6 +41,7 @@ import { homeCalls, runParasite } from './parasite.js'
 import { compileQuestions } from './questions.js'
 import type { Answers, Questions } from './questions.js'
 import type { SeizedProcess } from './seize.js'
+import { asFirstMade } from './sleep.js'
 import { findHole, findScratch } from './space.js'
 
 /** What is done before the freeze because it takes long: the search through a libc, and a guess at how much there is to copy. */
@@ -51,6 +55,7 @@ export interface Collection {
   readonly tree: SeenTree
   readonly seen: SeenDescriptors
   readonly pageFile: PageFile
+  readonly peers: readonly PeerQuestion[]
   readonly sharedMemories: SharedMemories
   /** End of what was given a place in the page file. */
   end: bigint
@@ -77,7 +82,12 @@ export function collectProcess(
     collection.sharedMemories.note(target, mappings, lines)
     step('page tables')
     const scan = scanPages(pagemapFd, mappings, collection.end)
-    const states = seized.tids.map((tid) => prepareThread(tid, lines, memFd))
+    const frozen = seized.tids.map((tid) => {
+      const state = prepareThread(tid, lines, memFd)
+      return { ...state, registers: asFirstMade(state.registers, seized.sleepOf(tid).call) }
+    })
+    const limits = frozen.map((state) => timeLimitIn(state, seized, memFd, lines))
+    const states = frozen.map((state, i) => unnoticed(state, limits[i], memFd))
     const leader = states[0]
     if (leader === undefined)
       throw new CheckpointError('THAW_PROCESS_DIED', `Cannot checkpoint pid ${pid}: it ended while it was being frozen.`, { pid })
@@ -94,7 +104,8 @@ export function collectProcess(
       step('parasite')
       const region = findHole(lines, REGION_BYTES)
       const pending = pendingIn(pid, threads)
-      const { brk, protectionKeys, ...answers } = ask(compileQuestions(pid, region, pending), leader, gadgets, scratch)
+      const peers = collection.peers.filter((peer) => peer.pid === pid)
+      const { brk, protectionKeys, ...answers } = ask(compileQuestions(pid, region, pending, peers), leader, gadgets, scratch)
       wipe(scratch)
       lent[Symbol.dispose]()
       copy.rest()
@@ -114,7 +125,10 @@ export function collectProcess(
         parentPid: tree.processes.find((other) => other.pid === target.parentPid)?.innerPid ?? 0,
         groupId: innermost(status, 'NSpgid'),
         sessionId: innermost(status, 'NSsid'),
-        threads: threads.map((thread) => ({ ...thread, pendingSignals: withoutTimers(thread.pendingSignals, answers.posixTimers) })),
+        threads: threads.map((thread, i) => {
+          const model = goingOn(thread, limits[i], pending.process, answers.signalActions)
+          return { ...model, pendingSignals: withoutTimers(model.pendingSignals, answers.posixTimers) }
+        }),
         memory,
         descriptors: descriptorModels(seen, target),
         fileSystem: collectFileSystem(target, status),
@@ -243,7 +257,8 @@ function collectThread(target: SeenProcess, state: ThreadState, gadgets: Gadgets
   try {
     return {
       tid: innermost(status, 'NSpid'),
-      registers: [...restartable(state.registers, deliverable(status))],
+      registers: [...state.registers],
+      timeLimit: null,
       extendedState: state.extendedState,
       signalMask: state.signalMask,
       pendingSignals,
@@ -256,10 +271,24 @@ function collectThread(target: SeenProcess, state: ThreadState, gadgets: Gadgets
   }
 }
 
-/** Whether a signal is pending that the thread does not block: it is handled before the interrupted call goes on. */
-function deliverable(status: ReadonlyMap<string, string>): boolean {
-  const mask = (name: string): bigint => BigInt(`0x${field(status, name)}`)
-  return ((mask('SigPnd') | mask('ShdPnd')) & ~(mask('SigBlk') | mask('SigIgn'))) !== 0n
+/** What is left of the call that a thread was interrupted in. A copy writes only to memory of its own. */
+function timeLimitIn(
+  { tid, registers }: ThreadState,
+  seized: SeizedProcess,
+  memFd: number,
+  lines: readonly MappingLine[],
+): TimeLimit | undefined {
+  const writable = (address: bigint, length: number): boolean =>
+    lines.some(({ start, end, permissions }) => start <= address && address + BigInt(length) <= end && permissions.startsWith('rw-p'))
+  const read = (address: bigint, length: number): Uint8Array | undefined => {
+    try {
+      return native.readAt(memFd, address, length)
+    } catch {
+      // Another thread may have unmapped what the call has read long since.
+      return undefined
+    }
+  }
+  return timeLimitOf(registers, { ...seized.sleepOf(tid), read, writable })
 }
 
 /** Runs the parasite in the leader. */

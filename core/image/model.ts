@@ -86,6 +86,19 @@ export interface ThreadModel {
   timerSlack: bigint
   machineCheckPolicy: number
   timeStampCounter: number
+  timeLimit: TimeLimit | null
+}
+
+/** Of a call that a thread goes on with, as it was made: the copy makes it with what is left. */
+export interface TimeLimit {
+  /** Index into the registers. */
+  register: number
+  /** Where the register is made to point, at two words; 0: it holds milliseconds. */
+  address: bigint
+  /** Nanoseconds per unit of the second word: 1 in a timespec, 1000 in a timeval. */
+  fraction: number
+  /** By the dumper's CLOCK_MONOTONIC. */
+  due: bigint
 }
 
 export interface Rseq {

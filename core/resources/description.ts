@@ -69,6 +69,8 @@ export interface SeenTree {
   addBlob(bytes: Uint8Array): number
   /** Puts part of a file behind the pages in the page file. */
   keepContent(content: KeptContent): void
+  /** Has the process itself ask for the peer's pid (SO_PEERCRED) of a unix socket, by its own pid namespace. `tell` is called before the thaw. */
+  askInside(seen: SeenDescription, tell: (pid: number) => void): void
 }
 
 /** What a kind may use while it emits. All operations go into the program of the process that opens the tree's descriptions. */
@@ -85,6 +87,11 @@ export interface Emitter {
   descriptorOf(descriptionId: number): Cell
   /** State shared by several descriptions of one kind (both ends of a pipe), created on first use. */
   shared<T>(kind: string, key: string | number | bigint, create: () => T): T
+  /**
+   * Emits operations that a process with this pid performs: the root itself, or one that ends at once. They share memory, descriptors and the
+   * working directory, but not credentials.
+   */
+  asProcess(pid: number, build: (program: Program) => void): void
   /** The bytes that `addBlob` kept. */
   blob(key: number): Uint8Array
   /** Where `SeenTree.keepContent` put parts of files. */
@@ -114,6 +121,8 @@ export interface DescriptionKind<P> {
   collect(seen: SeenDescription, tree: SeenTree): P
   /** Emits what opens it; returns the cell that holds the descriptor, already raised. Status flags that fcntl(F_SETFL) can set, owner and signal are set by the caller afterwards. */
   open(payload: P, emitter: Emitter, flags: number): Cell
+  /** Pids that processes have for a moment which the kind is made by (`Emitter.asProcess`). */
+  pids?(payload: P): number[]
   /** Emits what must wait until all descriptions of the tree are open (registrations in epoll sets, descriptors in flight). */
   connect?(payload: P, emitter: Emitter, self: Cell): void
   /**
@@ -125,8 +134,11 @@ export interface DescriptionKind<P> {
   placeEach?(payload: P, emitter: Emitter, placements: readonly Placement[]): void
   /** Emits what must wait until its home has its numbers (`placements`: those of the home that refer to this description). */
   place?(payload: P, emitter: Emitter, placements: readonly Placement[], all: readonly Placement[]): void
-  /** Emits what must wait until the gate has opened and the clocks run (timers). Runs in its home, by its own numbers. */
-  arm?(payload: P, emitter: Emitter, placements: readonly Placement[]): void
+  /**
+   * Emits what must wait until the gate has opened and the clocks run (timers). Runs in its home, by its own numbers; what is only in flight
+   * has none, but `self` is still there.
+   */
+  arm?(payload: P, emitter: Emitter, placements: readonly Placement[], self: Cell): void
 }
 
 /** Forgets the payload's type, so that kinds of different payloads fit one list. */

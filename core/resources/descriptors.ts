@@ -116,7 +116,7 @@ function look(
 export function seenTree(
   processes: readonly SeenProcess[],
   seen: SeenDescriptors,
-  given: Pick<SeenTree, 'options' | 'frozen' | 'keepContent'>,
+  given: Pick<SeenTree, 'options' | 'frozen' | 'keepContent' | 'askInside'>,
   blobs: Uint8Array[],
 ): SeenTree {
   return {

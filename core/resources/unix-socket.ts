@@ -11,12 +11,13 @@ import type { DescriptionKind } from './description.js'
 import { emitOptions } from './socket/options.js'
 import type { SocketOption } from './socket/options.js'
 import { collectUnix } from './unix/collect.js'
-import { asUser } from './unix/credentials.js'
 import { openBound, rememberSender, settleDatagrams } from './unix/datagrams.js'
 import { isUnixSocket } from './unix/diag.js'
 import { emitAftermath, emitBind } from './unix/names.js'
 import type { SocketFile } from './unix/names.js'
 import { listenerFor, openEnd, settleEnd } from './unix/pairs.js'
+import { asMaker } from './unix/credentials.js'
+import type { UnixCredentials } from './unix/credentials.js'
 import type { UnixMessage } from './unix/queue.js'
 import { emitWaiting, rememberClient } from './unix/waiting.js'
 
@@ -48,9 +49,9 @@ export interface UnixSocket {
   reset: boolean
   options: SocketOption[]
   queue: UnixMessage[]
-  /** SO_PEERCRED; -1 where there is none. Of one that waits: what its peer will be told of it. */
-  peerUid: number
-  peerGid: number
+  /** Who listened, and who connected (or made the pair): what SO_PEERCRED shows to the other side. Null where nobody in the tree knows it. */
+  listened: UnixCredentials | null
+  connected: UnixCredentials | null
 }
 
 const SOCK_DGRAM = 2
@@ -85,14 +86,16 @@ export const unixSocket: DescriptionKind<unknown> = defineKind<UnixSocket>({
     return end
   },
 
+  pids: ({ listened, connected }) => [listened, connected].flatMap((credentials) => credentials?.pid ?? []),
+
   connect(socket, emitter, self) {
     if (isPair(socket)) return settleEnd(socket, emitter, self)
     if (socket.state === 'waiting') return
     if (socket.state !== 'listening') return settleDatagrams(socket, emitter, self)
     emitOptions(emitter.program, self, socket.options, 'all')
     emitWaiting(socket, emitter, self)
-    // Longer while connections were made through it. Whoever calls it last is who clients are told of.
-    asUser(emitter.program, socket, () => emitter.program.call('listen', [self, socket.backlog]))
+    // Longer while connections were made through it. Each call writes down who made it.
+    asMaker(emitter, socket.listened, (maker) => maker.call('listen', [self, socket.backlog]))
   },
 
   place(socket, emitter) {

@@ -4,6 +4,7 @@ import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import type { Emitter, Placement } from '../resources/description.js'
 import { descriptionKinds, kindNamed } from '../resources/kinds.js'
+import { emitAsProcess } from './passing-process.js'
 import { remainingOf } from './planning.js'
 import type { Planning } from './planning.js'
 
@@ -75,6 +76,7 @@ export class Descriptors {
         if (!shared.has(name)) shared.set(name, create())
         return shared.get(name) as T
       },
+      asProcess: (pid, build) => emitAsProcess(program, planning, pid, build),
       blob(key): Uint8Array {
         const blob = planning.image.blobs[key]
         if (blob === undefined) throw new Error(`the image has no blob ${key}`)
@@ -135,8 +137,9 @@ export class Descriptors {
       if (!this.#isHome(description, processIndex)) continue
       const numbers = this.#numbersIn(description, processIndex)
       this.#for(program, description, () => {
-        this.#emitOwnership(program, description, numbers[0]?.fd ?? emitter.descriptorOf(description.id))
-        kindNamed(description.kind).arm?.(description.payload, emitter, numbers)
+        const self = emitter.descriptorOf(description.id)
+        this.#emitOwnership(program, description, numbers[0]?.fd ?? self)
+        kindNamed(description.kind).arm?.(description.payload, emitter, numbers, self)
       })
     }
   }

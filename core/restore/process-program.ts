@@ -32,7 +32,7 @@ import { remainingOf } from './planning.js'
 import type { Planning } from './planning.js'
 import { cloneArgs, CLONE_ARGS_BYTES } from './spawning.js'
 import { keysOf } from './template-program.js'
-import { emitLeader, leave, Threads } from './threads.js'
+import { emitLeader, emitTimeLeft, leave, Threads } from './threads.js'
 import { emitZombie, emitZombiesEnds } from './zombies.js'
 
 const CLONE_NEWTIME = 0x80
@@ -115,9 +115,10 @@ export class Processes {
     emitLeader(program, this.#planning, process, leader)
     emitDumpable(program, process)
     emitParentDeathSignal(program, leader)
+    const registers = emitTimeLeft(program, this.#planning, leader)
     program.for('leaving', () => this.#emitLeaving(program, index))
     threads.release(program)
-    leave(program, this.#planning, leader)
+    leave(program, this.#planning, leader, registers)
   }
 
   /** Closes the status stream with the rest: its end of file tells the engine that the tree runs. */

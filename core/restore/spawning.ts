@@ -3,6 +3,7 @@ import type { ImageModel } from '../image/model.js'
 import type { Cell } from '../program/bundle.js'
 import { format } from '../program/format.js'
 import type { Program } from '../program/program.js'
+import { kindNamed } from '../resources/kinds.js'
 import { SPAWN_DESCRIPTORS } from './planning.js'
 import type { Planning } from './planning.js'
 
@@ -118,6 +119,7 @@ function helperPid({ image, family, options }: Planning): { pid?: number } {
 
 function unusedPid(image: ImageModel): number {
   const used = new Set([
+    ...image.descriptions.flatMap(({ kind, payload }) => kindNamed(kind).pids?.(payload) ?? []),
     ...image.processes.flatMap(({ pid, groupId, sessionId, threads }) => [pid, groupId, sessionId, ...threads.map(({ tid }) => tid)]),
     ...image.zombies.flatMap(({ pid, groupId, sessionId }) => [pid, groupId, sessionId]),
   ])

@@ -8,6 +8,8 @@ import { emitCredentials } from '../resources/credentials.js'
 import { emitThreadSignals } from '../resources/pending-signals.js'
 import { emitScheduling } from '../resources/scheduling.js'
 import { emitParentDeathSignal, emitThreadSettings } from '../resources/thread-settings.js'
+import { limitWords, withTimeLeft } from '../program/time-limit.js'
+import { remainingOf } from './planning.js'
 import type { Planning } from './planning.js'
 import { cloneArgs, CLONE_ARGS_BYTES } from './spawning.js'
 
@@ -64,9 +66,10 @@ export class Threads {
     emitThreadSettings(program, thread)
     emitCredentials(program, thread.credentials, options.own.credentials)
     emitParentDeathSignal(program, thread)
+    const registers = emitTimeLeft(program, this.#planning, thread)
     program.add(this.#ready, 1)
     program.waitFor(this.#go, 1)
-    leave(program, this.#planning, thread)
+    leave(program, this.#planning, thread, registers)
   }
 
   release(leader: Program): void {
@@ -92,11 +95,23 @@ function emitBases(program: Program, thread: ThreadModel): void {
   if (get(registers, 'gsBase') !== 0n) program.call('arch_prctl', [ARCH_SET_GS, get(registers, 'gsBase')])
 }
 
-/** A thread leaves by a signal frame. */
-export function leave(program: Program, { bundle }: Planning, thread: ThreadModel): void {
+/** A thread leaves by a signal frame. @param registers what it goes on with */
+export function leave(program: Program, { bundle }: Planning, thread: ThreadModel, registers: BigUint64Array): void {
   const extended = bundle.bytes(extendedFrame(thread.extendedState), 64)
   // Touched first: the kernel reads tiles from a frame only where it has made room for them.
   if (hasTiles(thread.extendedState)) program.restoreExtendedState(extended, TILE_DATA)
   const { signalMask, signalStack } = thread
-  program.leave(bundle.bytes(ucontext({ registers: BigUint64Array.from(thread.registers), signalMask, signalStack }, extended), 16))
+  program.leave(bundle.bytes(ucontext({ registers, signalMask, signalStack }, extended), 16))
+}
+
+/** The call that was interrupted goes on for what was left of its time. Memory is written before any thread of the copy runs. */
+export function emitTimeLeft(program: Program, planning: Planning, { registers, timeLimit }: ThreadModel): BigUint64Array {
+  const before = BigUint64Array.from(registers)
+  if (timeLimit === null) return before
+  const left = remainingOf(planning, timeLimit.due)
+  if (timeLimit.address !== 0n)
+    program.for('what is left of a time limit', () => {
+      limitWords(timeLimit, left).forEach((word, i) => program.store(timeLimit.address + BigInt(i * 8), word, 8))
+    })
+  return withTimeLeft(before, timeLimit, left)
 }

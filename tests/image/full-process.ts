@@ -55,6 +55,7 @@ export const fullProcess: ProcessModel = {
       timerSlack: 50_000n,
       machineCheckPolicy: 1,
       timeStampCounter: 1,
+      timeLimit: { register: 7, address: 0x7fff_0000_0010n, fraction: 1, due: 12_345_678_901n },
       rseq: { pointer: 1n, sizeBytes: 32, signature: 0xf1777777 },
       scheduling: { policy: 3, priority: -1, nice: -20, ioPriority: 4, affinity: Uint8Array.of(3) },
       credentials: {

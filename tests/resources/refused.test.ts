@@ -29,6 +29,7 @@ const refused: Readonly<Record<string, string>> = {
   'traced-child': 'THAW_TRACED',
   seccomp: 'THAW_SECCOMP',
   'busy-ring': 'THAW_IO_URING_BUSY',
+  'message-of-another': 'THAW_UNIX_CREDENTIALS',
   'memory-policy': 'THAW_MEMORY_POLICY',
 }
 

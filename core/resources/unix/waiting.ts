@@ -10,7 +10,8 @@ import { refusal } from '../refusal.js'
 import { emitOptions } from '../socket/options.js'
 import { socketOf } from '../socket/seen-socket.js'
 import type { UnixSocket } from '../unix-socket.js'
-import { asUser } from './credentials.js'
+import { asMaker } from './credentials.js'
+import type { UnixCredentials } from './credentials.js'
 import { inodeOf, isUnixSocket, readUnixDiag } from './diag.js'
 import { callWithName, printName } from './names.js'
 import { mayBeInFlight } from './queue.js'
@@ -49,11 +50,12 @@ export function refuseUnread(seen: SeenDescription, to: string): void {
   )
 }
 
-/** Effective ids of who has the client now: what its peer will be told, as far as can be known, is nobody's before it is accepted. */
-export function clientIds(seen: SeenDescription): readonly [uid: number, gid: number] {
-  const status = readStatus(homeOf(seen).pid)
+/** Who has the client now: what its peer will be told, nobody is before it is accepted. */
+export function clientCredentials(seen: SeenDescription): UnixCredentials {
+  const { pid, innerPid } = homeOf(seen)
+  const status = readStatus(pid)
   const effective = (name: string): number => Number(field(status, name).trim().split(/\s+/)[1])
-  return [effective('Uid'), effective('Gid')]
+  return { pid: innerPid, uid: effective('Uid'), gid: effective('Gid') }
 }
 
 interface Client {
@@ -71,12 +73,12 @@ export function rememberClient(socket: UnixSocket, emitter: Emitter, self: Cell)
 export function emitWaiting(listener: UnixSocket, emitter: Emitter, fd: Cell): void {
   const { program } = emitter
   const { waiting } = listener
-  if (waiting.length > 0) asUser(program, listener, () => program.call('listen', [fd, waiting.length]))
+  if (waiting.length > 0) asMaker(emitter, listener.listened, (maker) => maker.call('listen', [fd, waiting.length]))
   for (const inode of waiting) {
     const client = clientsOf(emitter).get(inode)
     if (client === undefined) throw new Error('a client of a listening socket is not in the image')
     const { socket, self } = client
-    asUser(program, socket, () => callWithName(program, 'connect', self, socket.peerAddress, socket.peerFile?.folder ?? ''))
+    asMaker(emitter, socket.connected, (maker) => callWithName(maker, 'connect', self, socket.peerAddress, socket.peerFile?.folder ?? ''))
     if (socket.shutdown !== 0) program.call('shutdown', [self, howOf(socket.shutdown)])
     emitOptions(program, self, socket.options, 'all')
   }
