@@ -81,7 +81,7 @@ export function collectProcess(
     const scratch = scratchFor(pid, memFd, pagemapFd, lines, leader)
     try {
       step('threads')
-      const threads = states.map((state) => collectThread(target, state, gadgets, scratch))
+      const threads = states.map((state, i) => ({ ...collectThread(target, state, gadgets, scratch), limit: limits[i] }))
       step('parasite')
       const region = findHole(lines, REGION_BYTES)
       const { brk, protectionKeys, ...answers } = ask(compileQuestions(pid, region, peers), leader, gadgets, scratch)
@@ -91,7 +91,6 @@ export function collectProcess(
       pageFile.fill(pid, memFd, mappings, scan.pages)
       const pageBytes = keepDeleted(pid, pageFile.fd, deletedFiles(mappings, lines), scan.sizeBytes)
       const status = readStatus(pid)
-      const pendingSignals = collectProcessSignals(pid)
       const memory: MemoryModel = {
         mappings: withCarriedKeys(target, mappings, protectionKeys),
         protectionKeys,
@@ -106,13 +105,12 @@ export function collectProcess(
         parentPid: 0,
         groupId: innermost(status, 'NSpgid'),
         sessionId: innermost(status, 'NSsid'),
-        threads: threads.map((thread, i) => goingOn(thread, limits[i], pendingSignals, answers.signalActions)),
         memory,
         descriptors: descriptorModels(seen, target),
         fileSystem: collectFileSystem(target, status),
-        pendingSignals,
         limits: collectLimits(pid),
         ...answers,
+        ...goingOn(threads, collectProcessSignals(pid), answers.signalActions),
       }
       return { model, pageBytes }
     } finally {

@@ -59,16 +59,16 @@ export function noteSleeps(pid: number, tids: readonly number[]): Map<number, Sl
 
 /** Whether the thread, stopped by now, has slept in one go since it was noted: it has gone to sleep once more, in its stop. */
 export function sleptOn(pid: number, tid: number, sleep: Sleep): boolean {
-  return lastRun(pid, tid)?.count === sleep.count + 1
+  return lastRun(`/proc/${pid}/task/${tid}`)?.count === sleep.count + 1
 }
 
 function asleepIn(pid: number, tid: number): (Ran & { call: bigint; processor: number }) | undefined {
   try {
     const call = callOf(pid, tid)
     if (call === undefined || !isTimed(call)) return undefined
-    const before = lastRun(pid, tid)
+    const before = lastRun(`/proc/${pid}/task/${tid}`)
     const stat = readStat(pid, tid)
-    const ran = lastRun(pid, tid)
+    const ran = lastRun(`/proc/${pid}/task/${tid}`)
     // No switch between the two looks: what the second one says belongs together.
     if (before === undefined || ran?.count !== before.count || stat[STAT_STATE] !== 'S') return undefined
     return { ...ran, call, processor: Number(stat[STAT_PROCESSOR]) }
@@ -93,9 +93,9 @@ function callOf(pid: number, tid: number): bigint | undefined {
   return BigInt(first) < LEAST_ADDRESS ? CLOCK_NANOSLEEP : NANOSLEEP
 }
 
-function lastRun(pid: number, tid: number): Ran | undefined {
+function lastRun(task: string): Ran | undefined {
   try {
-    const text = readFileSync(`/proc/${pid}/task/${tid}/sched`, 'latin1')
+    const text = readFileSync(`${task}/sched`, 'latin1')
     const at = /^se\.exec_start\s*:\s*(\d+)\.(\d{6})$/m.exec(text)
     const count = /^nr_voluntary_switches\s*:\s*(\d+)$/m.exec(text)?.[1]
     if (at === null || count === undefined) return undefined
@@ -119,10 +119,9 @@ function clocksOf(processors: ReadonlySet<number>): Map<number, bigint> {
   } catch {
     return clocks
   }
-  const tid = Number(native.syscall('gettid', []))
   try {
     for (const processor of processors) {
-      const clock = onProcessor(processor) ? clockHere(tid) : undefined
+      const clock = onProcessor(processor) ? clockHere() : undefined
       if (clock !== undefined) clocks.set(processor, clock)
     }
   } finally {
@@ -144,12 +143,12 @@ function onProcessor(processor: number): boolean {
 }
 
 /** A yield brings `exec_start` up to date; the closest of several looks counts, as anything may come between. */
-function clockHere(tid: number): bigint | undefined {
+function clockHere(): bigint | undefined {
   let closest: bigint | undefined
   for (let look = 0; look < LOOKS; look++) {
     native.syscall('sched_yield', [])
     const now = native.clockGettime(CLOCK_MONOTONIC)
-    const ran = lastRun(process.pid, tid)
+    const ran = lastRun('/proc/thread-self')
     if (ran === undefined) return undefined
     const difference = now - ran.at
     if (closest === undefined || difference < closest) closest = difference
