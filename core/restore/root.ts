@@ -74,8 +74,9 @@ export function emitRoot(program: Program, planning: Planning): void {
   emitParentDeathSignal(program, leader)
   // Closes the status stream with the rest: its end of file tells the engine that the tree runs.
   program.for('leaving', () => program.call('close_range', [planning.serviceBase, HIGHEST_FD, 0]))
+  const registers = emitTimeLeft(program, planning, leader)
   threads.release(program)
-  leave(program, planning, leader)
+  leave(program, planning, leader, registers)
 }
 
 function emitGate(program: Program, { spawn, bundle, options, spareTid }: Planning): void {
@@ -142,17 +143,15 @@ function emitBases(program: Program, thread: ThreadModel): void {
 }
 
 /** A thread leaves by a signal frame. */
-function leave(program: Program, planning: Planning, thread: ThreadModel): void {
-  const { bundle } = planning
+function leave(program: Program, { bundle }: Planning, thread: ThreadModel, registers: BigUint64Array): void {
   const extended = bundle.bytes(extendedFrame(thread.extendedState), 64)
   // Touched first: the kernel reads tiles from a frame only where it has made room for them.
   if (hasTiles(thread.extendedState)) program.restoreExtendedState(extended, TILE_DATA)
   const { signalMask, signalStack } = thread
-  const registers = emitTimeLeft(program, planning, thread)
   program.leave(bundle.bytes(ucontext({ registers, signalMask, signalStack }, extended), 16))
 }
 
-/** The call that was interrupted goes on for what was left of its time. */
+/** The call that was interrupted goes on for what was left of its time. Memory is written before any thread of the copy runs. */
 function emitTimeLeft(program: Program, planning: Planning, { registers, timeLimit }: ThreadModel): BigUint64Array {
   const before = BigUint64Array.from(registers)
   if (timeLimit === null) return before
@@ -208,9 +207,10 @@ class Threads {
     emitThreadSettings(program, thread)
     emitCredentials(program, thread.credentials, options.own.credentials)
     emitParentDeathSignal(program, thread)
+    const registers = emitTimeLeft(program, this.#planning, thread)
     program.add(this.#ready, 1)
     program.waitFor(this.#go, 1)
-    leave(program, this.#planning, thread)
+    leave(program, this.#planning, thread, registers)
   }
 
   release(leader: Program): void {
