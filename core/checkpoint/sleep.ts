@@ -24,6 +24,12 @@ interface Ran {
   readonly count: number
 }
 
+interface Asleep extends Ran {
+  readonly tid: number
+  readonly call: bigint
+  readonly processor: number
+}
+
 const CLOCK_MONOTONIC = 1
 const STAT_STATE = 3 - 3
 const STAT_PROCESSOR = 39 - 3
@@ -35,7 +41,7 @@ const CLOCK_NANOSLEEP = 230n
 const LEAST_ADDRESS = 4096n
 /** sched_setaffinity(2) wants a multiple of 8; 8192 processors. */
 const AFFINITY_BYTES = 1024
-const LOOKS = 8
+const LOOKS = 4
 
 /** The registers with the number of the call that a thread was in, where they say restart_syscall: the kernel goes on with it either way. */
 export function asFirstMade(registers: BigUint64Array, call: bigint | undefined): BigUint64Array {
@@ -44,15 +50,15 @@ export function asFirstMade(registers: BigUint64Array, call: bigint | undefined)
 
 /** Those of the threads that sleep in a call with a time limit. Reads only; what cannot be read is left out. */
 export function noteSleeps(pid: number, tids: readonly number[]): Map<number, Sleep> {
-  const asleep = tids.flatMap((tid) => {
-    const found = asleepIn(pid, tid)
-    return found === undefined ? [] : [{ tid, ...found }]
-  })
-  const started = asleep.length === 0 ? new Map<number, bigint>() : clocksOf(new Set(asleep.map(({ processor }) => processor)))
+  const look = (): Asleep[] => tids.flatMap((tid) => asleepIn(pid, tid) ?? [])
+  const processors = new Set(look().map(({ processor }) => processor))
+  if (processors.size === 0) return new Map()
+  const clocks = clocksOf(processors)
+  // Once more, as asking for the clocks takes its time: a note is worth the more the less comes between it and the freeze.
   return new Map(
-    asleep.flatMap(({ tid, call, processor, at, count }) => {
-      const start = started.get(processor)
-      return start === undefined ? [] : [[tid, { call, since: start + at, count }]]
+    look().flatMap(({ tid, call, processor, at, count }) => {
+      const clock = clocks.get(processor)
+      return clock === undefined ? [] : [[tid, { call, since: clock + at, count }]]
     }),
   )
 }
@@ -62,7 +68,7 @@ export function sleptOn(pid: number, tid: number, sleep: Sleep): boolean {
   return lastRun(`/proc/${pid}/task/${tid}`)?.count === sleep.count + 1
 }
 
-function asleepIn(pid: number, tid: number): (Ran & { call: bigint; processor: number }) | undefined {
+function asleepIn(pid: number, tid: number): Asleep | undefined {
   try {
     const call = callOf(pid, tid)
     if (call === undefined || !isTimed(call)) return undefined
@@ -71,7 +77,7 @@ function asleepIn(pid: number, tid: number): (Ran & { call: bigint; processor: n
     const ran = lastRun(`/proc/${pid}/task/${tid}`)
     // No switch between the two looks: what the second one says belongs together.
     if (before === undefined || ran?.count !== before.count || stat[STAT_STATE] !== 'S') return undefined
-    return { ...ran, call, processor: Number(stat[STAT_PROCESSOR]) }
+    return { ...ran, tid, call, processor: Number(stat[STAT_PROCESSOR]) }
   } catch {
     return undefined
   }
