@@ -4,7 +4,7 @@ import { native } from '../../native/index.js'
 import type { SystemError, WaitStatus } from '../../native/index.js'
 import { CheckpointError, UnsupportedError } from '../errors.js'
 import { readStat } from '../proc/status.js'
-import { noteSleeps, sleptOn } from './sleep.js'
+import { isRestarting, noteSleeps, sleptOn } from './sleep.js'
 import type { Sleep } from './sleep.js'
 
 const CLOCK_MONOTONIC = 1
@@ -15,6 +15,9 @@ const PF_IO_WORKER = 0x10
 const PF_USER_WORKER = 0x4000
 /** A process that starts threads faster than this many passes can catch is given up, unharmed. */
 const MOST_PASSES = 64
+
+/** More than a thread needs to go to sleep again. */
+const TO_SLEEP_NS = 2_000_000n
 
 /** By the dumper's CLOCK_MONOTONIC. */
 export interface SleepUntil {
@@ -66,11 +69,30 @@ export class SeizedProcess {
     this.tids.push(tid)
     native.interrupt(tid)
     if (!stopped(tid)) this.tids.splice(this.tids.indexOf(tid), 1)
-    const now = native.clockGettime(CLOCK_MONOTONIC)
-    const asleep = sleep !== undefined && sleep.since < now && sleptOn(this.pid, tid, sleep)
-    this.#sleeps.set(tid, asleep ? { since: sleep.since, stopped: now, call: sleep.call } : { since: now, stopped: now })
+    else this.#noteStop(tid, sleep)
     if (!this.tids.includes(this.pid) && tid === this.pid)
       throw new CheckpointError('THAW_PROCESS_DIED', `Cannot checkpoint pid ${tid}: it ended while it was being frozen.`, { pid: tid })
+  }
+
+  #noteStop(tid: number, sleep: Sleep | undefined): void {
+    for (let tries = 0; ; tries++) {
+      const now = native.clockGettime(CLOCK_MONOTONIC)
+      const known = sleep !== undefined && sleep.since < now && sleptOn(this.pid, tid, sleep) ? sleep : undefined
+      this.#sleeps.set(tid, known === undefined ? { since: now, stopped: now } : { since: known.since, stopped: now, call: known.call })
+      if (known !== undefined || tries === MOST_PASSES || !isRestarting(native.getRegisters(tid))) return
+      // On its way back into a call that it was interrupted in: which one, only its sleep tells.
+      sleep = this.#letSleep(tid)
+    }
+  }
+
+  #letSleep(tid: number): Sleep | undefined {
+    native.resume(tid)
+    const until = native.clockGettime(CLOCK_MONOTONIC) + TO_SLEEP_NS
+    let sleep: Sleep | undefined
+    while ((sleep = noteSleeps(this.pid, [tid]).get(tid)) === undefined && native.clockGettime(CLOCK_MONOTONIC) < until);
+    native.interrupt(tid)
+    if (!stopped(tid)) throw new CheckpointError('THAW_PROCESS_DIED', `Thread ${tid} was killed during the checkpoint.`, { pid: tid })
+    return sleep
   }
 
   /** Lets every thread go on, or stays stopped with SIGSTOP where asked. Threads that died meanwhile are passed over. */
