@@ -63,15 +63,15 @@ export class SeizedProcess {
       native.seize(tid)
     } catch (cause) {
       const error = cause as SystemError
-      if (error.code === 'ESRCH' && tid !== this.pid) return
-      throw seizeError(this.pid, error)
+      const ended = error.code === 'ESRCH' || hasEnded(this.pid, tid)
+      if (ended && tid !== this.pid) return
+      throw ended ? diedMeanwhile(tid, error) : seizeError(this.pid, error)
     }
     this.tids.push(tid)
     native.interrupt(tid)
     if (!stopped(tid)) this.tids.splice(this.tids.indexOf(tid), 1)
     else this.#noteStop(tid, sleep)
-    if (!this.tids.includes(this.pid) && tid === this.pid)
-      throw new CheckpointError('THAW_PROCESS_DIED', `Cannot checkpoint pid ${tid}: it ended while it was being frozen.`, { pid: tid })
+    if (!this.tids.includes(this.pid) && tid === this.pid) throw diedMeanwhile(tid)
   }
 
   #noteStop(tid: number, sleep: Sleep | undefined): void {
@@ -158,10 +158,23 @@ function groupStopIsRefused(tid: number, status: WaitStatus & { kind: 'stopped' 
   return true
 }
 
-function seizeError(pid: number, cause: SystemError): Error {
+/** The kernel answers for a zombie as for a process that this user may not trace. */
+function hasEnded(pid: number, tid: number): boolean {
+  try {
+    return ['Z', 'X'].includes(readStat(pid, tid)[0] ?? 'X')
+  } catch {
+    return true
+  }
+}
+
+const diedMeanwhile = (pid: number, cause?: SystemError): CheckpointError =>
+  new CheckpointError('THAW_PROCESS_DIED', `Cannot checkpoint pid ${pid}: it ended while it was being frozen.`, {
+    pid,
+    ...(cause === undefined ? {} : { cause }),
+  })
+
+function seizeError(pid: number, cause: SystemError): UnsupportedError {
   const details = { pid, syscall: 'ptrace', errno: cause.errno, cause }
-  if (cause.code === 'ESRCH')
-    return new CheckpointError('THAW_NO_PROCESS', `Cannot checkpoint pid ${pid}: there is no such process.`, details)
   return new UnsupportedError(
     'THAW_NO_PTRACE',
     `Cannot checkpoint pid ${pid}: this user may not trace it (${cause.code}). Run as the user that owns the process, or as root; see kernel.yama.ptrace_scope.`,
