@@ -13,6 +13,7 @@ import { signalFd } from './signalfd.js'
 import { socketOf } from './socket/seen-socket.js'
 import { standardStream } from './standard-stream.js'
 import { tcpClosed } from './tcp-closed.js'
+import { tcpConnection } from './tcp-connection.js'
 import { tcpListener } from './tcp-listener.js'
 import { timerFd } from './timerfd.js'
 import { unixSocket } from './unix-socket.js'
@@ -34,6 +35,7 @@ export const descriptionKinds: readonly DescriptionKind<unknown>[] = [
   ioUring,
   unixSocket,
   tcpListener,
+  tcpConnection,
   tcpClosed,
   inetSocket,
   epoll,

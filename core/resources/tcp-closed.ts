@@ -9,11 +9,13 @@ import type { DescriptionKind, Emitter, SeenDescription, SeenTree } from './desc
 import { closeDescriptor } from './emission.js'
 import { refusal } from './refusal.js'
 import { isAnywhere, isLoopback, loopbackAddress, portOf, printAddress } from './socket/address.js'
-import { AF_INET, AF_INET6, IPPROTO_TCP, SO_LINGER, SOL_SOCKET } from './socket/option-table.js'
-import { collectOptions, emitOptions } from './socket/options.js'
+import { AF_INET, IPPROTO_TCP, SO_LINGER, SOL_SOCKET } from './socket/option-table.js'
+import { emitOptions } from './socket/options.js'
 import type { SocketOption } from './socket/options.js'
 import { socketOf } from './socket/seen-socket.js'
 import { TCP_CLOSE, TCP_LISTEN, tcpInfo } from './socket/tcp-info.js'
+import { collectSetOptions } from './tcp/own-options.js'
+import { isTcp, sameAddress } from './tcp/peer.js'
 
 export interface TcpClosed {
   family: number
@@ -29,13 +31,8 @@ const POLLIN = 0x1
 const POLLERR = 0x8
 const POLLRDHUP = 0x2000
 const RESET_TIMEOUT_MS = 1000
-/** What the connection made of itself, not the program: maximum segment, window, processor, pacing. */
-const negotiated: ReadonlySet<string> = new Set(['6:2', '6:10', '1:49', '1:47'])
-
-export function isTcp(seen: SeenDescription): boolean {
-  const socket = socketOf(seen)
-  return socket !== undefined && (socket.family === AF_INET || socket.family === AF_INET6) && socket.protocol === IPPROTO_TCP
-}
+/** Largest window, pacing: what a closed connection has no use for. */
+const useless: ReadonlySet<string> = new Set(['6:10', '1:47'])
 
 const events = (seen: SeenDescription): number => native.poll(seen.duplicate(), POLLIN | POLLRDHUP, 0)
 
@@ -53,9 +50,7 @@ export const tcpClosed: DescriptionKind<unknown> = defineKind<TcpClosed>({
     const family = socketOf(seen)?.family ?? AF_INET
     const closed = tcpInfo(seen).state === TCP_CLOSE
     if (!closed) refuseConnection(seen, tree)
-    const options = collectOptions(seen, family, SOCK_STREAM, IPPROTO_TCP).filter(
-      ({ level, option }) => !negotiated.has(`${level}:${option}`),
-    )
+    const options = collectSetOptions(seen, family).filter(({ level, option }) => !useless.has(`${level}:${option}`))
     return { family, errorPending: !closed || (events(seen) & POLLERR) !== 0, options }
   },
 
@@ -69,20 +64,7 @@ export const tcpClosed: DescriptionKind<unknown> = defineKind<TcpClosed>({
 })
 
 function refuseConnection(seen: SeenDescription, tree: SeenTree): void {
-  const local = native.getsockname(seen.duplicate())
   const peer = native.getpeername(seen.duplicate())
-  const isPeer = (other: SeenDescription): boolean =>
-    peer !== null &&
-    isTcp(other) &&
-    sameAddress(native.getsockname(other.duplicate()), peer) &&
-    sameAddress(native.getpeername(other.duplicate()), local)
-  if (tree.descriptions.some(isPeer))
-    throw refusal(
-      seen,
-      'THAW_TCP_INSIDE',
-      `is a TCP connection to ${printAddress(peer ?? local)}, within the fixture, which is not carried yet`,
-      'Close it in the warm-up, or use a unix socket.',
-    )
   const waitsFor = tree.descriptions.find(
     (other) => peer !== null && socketOf(other)?.listening === true && isTcp(other) && reaches(peer, native.getsockname(other.duplicate())),
   )
@@ -102,11 +84,6 @@ function refuseConnection(seen: SeenDescription, tree: SeenTree): void {
 function reaches(peer: Uint8Array, listening: Uint8Array): boolean {
   if (portOf(peer) !== portOf(listening)) return false
   return sameAddress(peer, listening) || (isLoopback(peer) && isAnywhere(listening))
-}
-
-/** As printed, since IPv4 may show in an IPv6 address on one side. */
-function sameAddress(a: Uint8Array | null, b: Uint8Array | null): boolean {
-  return a !== null && b !== null && printAddress(a) === printAddress(b)
 }
 
 /** A connection to ourselves, whose other end is closed the hard way (SO_LINGER of no seconds). */
