@@ -16,12 +16,15 @@ import { socketOf } from './socket/seen-socket.js'
 import { TCP_CLOSE, TCP_LISTEN, tcpInfo } from './socket/tcp-info.js'
 import { collectSetOptions } from './tcp/own-options.js'
 import { isTcp, sameAddress } from './tcp/peer.js'
+import { bytesUnread, peekUnread } from './tcp/unread.js'
 
 export interface TcpClosed {
   family: number
   /** ECONNRESET, for the next call to report. */
   errorPending: boolean
   options: SocketOption[]
+  /** Came before the end. */
+  unread: Uint8Array
 }
 
 const SOCK_STREAM = 1
@@ -30,6 +33,8 @@ const SO_ERROR = 4
 const POLLIN = 0x1
 const POLLERR = 0x8
 const POLLRDHUP = 0x2000
+/** What a new connection takes in at once. */
+const MOST_UNREAD = 32768
 const RESET_TIMEOUT_MS = 1000
 /** Largest window, pacing: what a closed connection has no use for. */
 const useless: ReadonlySet<string> = new Set(['6:10', '1:47'])
@@ -50,18 +55,29 @@ export const tcpClosed: DescriptionKind<unknown> = defineKind<TcpClosed>({
     const family = socketOf(seen)?.family ?? AF_INET
     const closed = tcpInfo(seen).state === TCP_CLOSE
     if (!closed) refuseConnection(seen, tree)
+    if (bytesUnread(seen) > MOST_UNREAD) refuseUnread(seen)
+    const unread = tree.frozen ? peekUnread(seen) : new Uint8Array()
     const options = collectSetOptions(seen, family).filter(({ level, option }) => !useless.has(`${level}:${option}`))
-    return { family, errorPending: !closed || (events(seen) & POLLERR) !== 0, options }
+    return { family, errorPending: !closed || (events(seen) & POLLERR) !== 0, options, unread }
   },
 
-  open({ family, errorPending, options }, emitter) {
+  open({ family, errorPending, options, unread }, emitter) {
     const { program } = emitter
-    const fd = resetConnection(family, emitter)
+    const fd = resetConnection(family, unread, emitter)
     if (!errorPending) program.call('getsockopt', [fd, SOL_SOCKET, SO_ERROR, program.bundle.allocate(4), program.bundle.words(4)])
     emitOptions(program, fd, options, 'others')
     return fd
   },
 })
+
+function refuseUnread(seen: SeenDescription): never {
+  throw refusal(
+    seen,
+    'THAW_TCP_UNREAD',
+    `is a TCP connection that comes back as closed, and has ${bytesUnread(seen)} bytes that it has not read, of which ${MOST_UNREAD} can be carried`,
+    'Let it read them, or close it, before the checkpoint.',
+  )
+}
 
 function refuseConnection(seen: SeenDescription, tree: SeenTree): void {
   const peer = native.getpeername(seen.duplicate())
@@ -87,7 +103,7 @@ function reaches(peer: Uint8Array, listening: Uint8Array): boolean {
 }
 
 /** A connection to ourselves, whose other end is closed the hard way (SO_LINGER of no seconds). */
-function resetConnection(family: number, emitter: Emitter): Cell {
+function resetConnection(family: number, unread: Uint8Array, emitter: Emitter): Cell {
   const { program } = emitter
   const { bundle } = program
   const address = loopbackAddress(family)
@@ -100,6 +116,7 @@ function resetConnection(family: number, emitter: Emitter): Cell {
   const blocking = program.call('socket', [family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP])
   program.call('connect', [blocking, name, address.length])
   const peer = program.call('accept4', [listener, 0, 0, SOCK_CLOEXEC])
+  if (unread.length > 0) program.call('write', [peer, bundle.bytes(unread, 1), unread.length], { equal: unread.length })
   program.call('setsockopt', [peer, SOL_SOCKET, SO_LINGER, bundle.bytes(new Uint8Array(Int32Array.of(1, 0).buffer)), 8])
   closeDescriptor(program, peer)
   closeDescriptor(program, listener)
