@@ -16,6 +16,7 @@ import { tcpClosed } from './tcp-closed.js'
 import { tcpConnection } from './tcp-connection.js'
 import { tcpListener } from './tcp-listener.js'
 import { timerFd } from './timerfd.js'
+import { udpSocket } from './udp-socket.js'
 import { unixSocket } from './unix-socket.js'
 
 export { explainFailure } from './failures.js'
@@ -38,6 +39,7 @@ export const descriptionKinds: readonly DescriptionKind<unknown>[] = [
   tcpConnection,
   tcpClosed,
   inetSocket,
+  udpSocket,
   epoll,
   regularFile,
 ]
