@@ -6,6 +6,7 @@ import { eventFd } from './eventfd.js'
 import { inetSocket } from './inet-socket.js'
 import { ioUring } from './io-uring.js'
 import { namedPipe } from './named-pipe.js'
+import { netlinkSocket } from './netlink-socket.js'
 import { O_PATH, S_IFBLK, S_IFCHR, S_IFMT, S_IFSOCK } from './open-flags.js'
 import { pipe } from './pipe.js'
 import { regularFile } from './regular-file.js'
@@ -40,6 +41,7 @@ export const descriptionKinds: readonly DescriptionKind<unknown>[] = [
   tcpClosed,
   inetSocket,
   udpSocket,
+  netlinkSocket,
   epoll,
   regularFile,
 ]
@@ -70,7 +72,6 @@ const words: readonly (readonly [RegExp, string])[] = [
 const families: ReadonlyMap<number, string> = new Map([
   [2, 'a raw IPv4 socket, or one of another protocol than TCP and UDP'],
   [10, 'a raw IPv6 socket, or one of another protocol than TCP and UDP'],
-  [16, 'a netlink socket'],
   [17, 'a packet socket'],
   [29, 'a CAN socket'],
   [31, 'a Bluetooth socket'],

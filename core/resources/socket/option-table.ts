@@ -9,6 +9,7 @@ export interface OptionEntry {
 export const AF_UNIX = 1
 export const AF_INET = 2
 export const AF_INET6 = 10
+export const AF_NETLINK = 16
 export const IPPROTO_IP = 0
 export const IPPROTO_TCP = 6
 export const IPPROTO_UDP = 17
@@ -83,7 +84,7 @@ const udpOptions = table(IPPROTO_UDP, [[1, INT], [100, INT], [101, INT], [102, I
 const multicastOptions = [...table(IPPROTO_IPV6, [[17, INT]]), ...table(IPPROTO_IP, [[32, INT]])]
 
 export function optionsFor(family: number, protocol: number): readonly OptionEntry[] {
-  if (family === AF_UNIX) return socketOptions
+  if (family === AF_UNIX || family === AF_NETLINK) return socketOptions
   const ip = family === AF_INET6 ? [...ipv6Options, ...ipOptions] : ipOptions
   return [...ip, ...(protocol === IPPROTO_TCP ? tcpOptions : [...udpOptions, ...multicastOptions]), ...socketOptions]
 }
