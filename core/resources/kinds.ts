@@ -16,6 +16,7 @@ import { standardStream } from './standard-stream.js'
 import { tcpClosed } from './tcp-closed.js'
 import { tcpConnection } from './tcp-connection.js'
 import { tcpListener } from './tcp-listener.js'
+import { tcpWaiting } from './tcp-waiting.js'
 import { timerFd } from './timerfd.js'
 import { udpSocket } from './udp-socket.js'
 import { unixSocket } from './unix-socket.js'
@@ -38,6 +39,7 @@ export const descriptionKinds: readonly DescriptionKind<unknown>[] = [
   unixSocket,
   tcpListener,
   tcpConnection,
+  tcpWaiting,
   tcpClosed,
   inetSocket,
   udpSocket,

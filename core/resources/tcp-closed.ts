@@ -8,14 +8,15 @@ import { defineKind } from './description.js'
 import type { DescriptionKind, Emitter, SeenDescription, SeenTree } from './description.js'
 import { closeDescriptor } from './emission.js'
 import { refusal } from './refusal.js'
-import { isAnywhere, isLoopback, loopbackAddress, portOf, printAddress } from './socket/address.js'
+import { loopbackAddress, printAddress } from './socket/address.js'
 import { AF_INET, IPPROTO_TCP, SO_LINGER, SOL_SOCKET } from './socket/option-table.js'
 import { emitOptions } from './socket/options.js'
 import type { SocketOption } from './socket/options.js'
 import { socketOf } from './socket/seen-socket.js'
 import { TCP_CLOSE, TCP_LISTEN, tcpInfo } from './socket/tcp-info.js'
 import { collectSetOptions } from './tcp/own-options.js'
-import { isTcp, sameAddress } from './tcp/peer.js'
+import { waitsFor } from './tcp/backlog.js'
+import { isTcp } from './tcp/peer.js'
 import { bytesUnread, peekUnread } from './tcp/unread.js'
 
 export interface TcpClosed {
@@ -81,25 +82,17 @@ function refuseUnread(seen: SeenDescription): never {
 
 function refuseConnection(seen: SeenDescription, tree: SeenTree): void {
   const peer = native.getpeername(seen.duplicate())
-  const waitsFor = tree.descriptions.find(
-    (other) => peer !== null && socketOf(other)?.listening === true && isTcp(other) && reaches(peer, native.getsockname(other.duplicate())),
-  )
-  if (peer !== null && waitsFor !== undefined)
+  const listener = waitsFor(seen, tree)
+  if (peer !== null && listener !== undefined)
     throw refusal(
       seen,
       'THAW_TCP_BACKLOG',
-      `is a TCP connection to ${printAddress(peer)}, which descriptor ${waitsFor.fd} listens for and has not accepted yet`,
+      `is a TCP connection to ${printAddress(peer)}, which descriptor ${listener.fd} listens for and has not accepted yet`,
       'Let it accept the connection before the checkpoint.',
     )
   if (tree.options.tcp === 'close') return
   const is = peer === null ? 'is a TCP connection that is being made' : `is a TCP connection to ${printAddress(peer)}, outside the fixture`
   throw refusal(seen, 'THAW_TCP_OUTSIDE', is, "Close it in the warm-up, start that server inside the fixture, or pass { tcp: 'close' }.")
-}
-
-/** A local connection whose accepted end is nowhere in the tree. */
-function reaches(peer: Uint8Array, listening: Uint8Array): boolean {
-  if (portOf(peer) !== portOf(listening)) return false
-  return sameAddress(peer, listening) || (isLoopback(peer) && isAnywhere(listening))
 }
 
 /** A connection to ourselves, whose other end is closed the hard way (SO_LINGER of no seconds). */

@@ -38,13 +38,19 @@ test('a listening socket is carried with its port, backlog and the options that 
   expect(portOf(payload['address'] as Uint8Array)).toBeGreaterThan(0)
 })
 
-test('a connection that waits to be accepted is refused, at both ends', () => {
+test('a connection that waits to be accepted is carried without data, and refused with it, at both ends', () => {
   using own = new OwnDescriptors()
   const listening = own.keep(native.socket(AF_INET, SOCK_STREAM, 0))
   native.bindSocket(listening, loopbackAddress(AF_INET))
   native.listenSocket(listening, 7)
   const client = own.keep(native.socket(AF_INET, SOCK_STREAM, 0))
   native.connectSocket(client, native.getsockname(listening))
+  {
+    using tree = new OwnTree()
+    expect(tree.collect(client)).toMatchObject({ listener: tree.seen(listening).id, position: 0, count: 1, ended: false })
+    expect(tree.collect(listening)).toMatchObject({ backlog: 7 })
+  }
+  native.sendMessage(client, Buffer.from('unread'), [])
   using tree = new OwnTree({ tcp: 'close' })
   for (const fd of [listening, client]) expect(() => tree.collect(fd)).toThrow(expect.objectContaining({ code: 'THAW_TCP_BACKLOG' }))
 })
