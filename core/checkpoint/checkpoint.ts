@@ -13,6 +13,7 @@ import { keepContents } from '../resources/kept-content.js'
 import type { KeptContent } from '../resources/kept-content.js'
 import type { SeenProcess } from '../resources/description.js'
 import { collectClocks } from '../resources/clocks.js'
+import { closeSilently, takeConnections } from '../resources/tcp/silence.js'
 import { collectProcess, rehearseProcess } from './process.js'
 import type { Rehearsal } from './process.js'
 import { SeizedProcess } from './seize.js'
@@ -42,6 +43,7 @@ export interface RawCheckpoint {
 const POLLIN = 1
 const SIGKILL = 9
 const SIGSTOP = 19
+const DEATH_TIMEOUT_MS = 5000
 
 /** Makes an image safe, on disk. */
 export type Commit = (image: Omit<RawCheckpoint, 'standstillMs'>) => Promise<void>
@@ -107,7 +109,7 @@ async function freezeAndRead(
     seized.seize()
     const image = readFrozen(target, seized, rehearsal, options, step)
     try {
-      const standstillMs = await settle(target, seized, options.then ?? 'resume', started, () => {
+      const standstillMs = await settle(target, seized, image.model, options.then ?? 'resume', started, () => {
         step('image')
         return commit(image)
       })
@@ -157,6 +159,7 @@ const CLOCK_MONOTONIC = 1
 async function settle(
   target: SeenProcess,
   seized: SeizedProcess,
+  image: ImageModel,
   then: 'resume' | 'stop' | 'kill',
   started: bigint,
   commit: () => Promise<void>,
@@ -169,8 +172,12 @@ async function settle(
     return standstillMs
   }
   await commit()
+  const connections = then === 'kill' ? takeConnections(image, [target.pidfd]) : []
   // Sent while it stands still, so that it takes effect before the first instruction.
   native.pidfdSendSignal(target.pidfd, then === 'kill' ? SIGKILL : SIGSTOP)
   seized.release()
-  return standstill()
+  const standstillMs = standstill()
+  if (connections.length > 0) native.poll(target.pidfd, POLLIN, DEATH_TIMEOUT_MS)
+  closeSilently(connections)
+  return standstillMs
 }

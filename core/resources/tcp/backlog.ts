@@ -8,7 +8,7 @@ import { socketInt, socketOf } from '../socket/seen-socket.js'
 import { tcpInfo } from '../socket/tcp-info.js'
 import { ageToleranceMs, embryosOf } from './embryos.js'
 import type { Embryo } from './embryos.js'
-import { isConnected, isTcp, peerInTree, sameAddress } from './peer.js'
+import { connectionNamed, isTcp, peerInTree, sameAddress } from './peer.js'
 
 export interface Place {
   readonly listener: SeenDescription
@@ -77,12 +77,7 @@ function reaches(peer: Uint8Array, listening: Uint8Array): boolean {
 }
 
 function clientOf(embryo: Embryo, tree: SeenTree): SeenDescription | undefined {
-  return tree.descriptions.find(
-    (other) =>
-      isConnected(other) &&
-      sameAddress(native.getsockname(other.duplicate()), embryo.client) &&
-      sameAddress(native.getpeername(other.duplicate()), embryo.address),
-  )
+  return connectionNamed(printAddress(embryo.client), printAddress(embryo.address), tree)
 }
 
 function bytesToSend(client: SeenDescription | undefined): number {

@@ -22,16 +22,34 @@ export function isConnected(seen: SeenDescription): boolean {
   return state !== TCP_LISTEN && state !== TCP_CLOSE
 }
 
+interface Names {
+  readonly local: string
+  /** Undefined when not connected. */
+  readonly peer: string | undefined
+}
+
+const known = new WeakMap<SeenDescription, Names>()
+
+/** Asked once: a tree may have hundreds of connections, each of which is compared with each. */
+function namesOf(seen: SeenDescription): Names {
+  const before = known.get(seen)
+  if (before !== undefined) return before
+  const peer = native.getpeername(seen.duplicate())
+  const names = { local: printAddress(native.getsockname(seen.duplicate())), peer: peer === null ? undefined : printAddress(peer) }
+  known.set(seen, names)
+  return names
+}
+
+/** The connection of the tree with these names. */
+export function connectionNamed(local: string, peer: string, tree: SeenTree): SeenDescription | undefined {
+  return tree.descriptions.find(
+    (other) => isTcp(other) && namesOf(other).local === local && namesOf(other).peer === peer && isConnected(other),
+  )
+}
+
 /** The other end, if it is in the tree. A socket that is connected to itself has none. */
 export function peerInTree(seen: SeenDescription, tree: SeenTree): SeenDescription | undefined {
-  const local = native.getsockname(seen.duplicate())
-  const peer = native.getpeername(seen.duplicate())
-  if (peer === null) return undefined
-  return tree.descriptions.find(
-    (other) =>
-      other !== seen &&
-      isConnected(other) &&
-      sameAddress(native.getsockname(other.duplicate()), peer) &&
-      sameAddress(native.getpeername(other.duplicate()), local),
-  )
+  const { local, peer } = namesOf(seen)
+  if (peer === undefined || peer === local) return undefined
+  return connectionNamed(peer, local, tree)
 }
