@@ -1,13 +1,9 @@
 /** TCP connections with both ends in the tree. */
-import { closeSync } from 'node:fs'
 import { native } from '../../native/index.js'
-import { UnsupportedError } from '../errors.js'
-import { defineKind, homeOf } from './description.js'
-import type { DescriptionKind, SeenDescription, SeenProcess } from './description.js'
+import { defineKind } from './description.js'
+import type { DescriptionKind, SeenDescription } from './description.js'
 import { refusal } from './refusal.js'
-import { printAddress } from './socket/address.js'
-import { AF_INET, intBytes, IPPROTO_TCP } from './socket/option-table.js'
-import { freshSocket } from './socket/options.js'
+import { AF_INET, IPPROTO_TCP } from './socket/option-table.js'
 import type { SocketOption } from './socket/options.js'
 import { socketOf } from './socket/seen-socket.js'
 import { tcpInfo } from './socket/tcp-info.js'
@@ -18,6 +14,7 @@ import type { TcpEnd } from './tcp/end.js'
 import { collectBuffers, collectSetOptions } from './tcp/own-options.js'
 import { settleEnd } from './tcp/pairs.js'
 import { isConnected, peerInTree } from './tcp/peer.js'
+import { refuseUnprivilegedReading, refuseUnprivilegedRestore } from './tcp/privilege.js'
 
 export interface TcpConnection extends TcpEnd, TcpBuffers {
   family: number
@@ -29,8 +26,6 @@ export interface TcpConnection extends TcpEnd, TcpBuffers {
   options: SocketOption[]
 }
 
-const SOCK_STREAM = 1
-const TCP_REPAIR = 19
 const TCP_ULP = 31
 const ULP_NAME_BYTES = 16
 const POLLPRI = 0x2
@@ -52,7 +47,7 @@ export const tcpConnection: DescriptionKind<unknown> = defineKind<TcpConnection>
     const fd = seen.duplicate()
     const family = socketOf(seen)?.family ?? AF_INET
     const options = collectSetOptions(seen, family)
-    if (!tree.frozen && !mayRepair(homeOf(seen), family)) refuseUnprivileged(seen)
+    if (!tree.frozen) refuseUnprivilegedReading(seen, family)
     // A process that runs would notice that its socket is in repair mode.
     const end = tree.frozen ? readEnd(seen, peer) : unread
     const deaf = (native.poll(fd, POLLRDHUP, 0) & POLLRDHUP) !== 0 && !isPeerEnded(tcpInfo(seen).state)
@@ -69,11 +64,7 @@ export const tcpConnection: DescriptionKind<unknown> = defineKind<TcpConnection>
 
   open(connection, emitter) {
     const { family, peer } = connection
-    if (!emitter.ownNetwork && !mayRepairHere(family))
-      throw new UnsupportedError(
-        'THAW_TCP_PRIVILEGE',
-        `Cannot restore a TCP connection to ${printAddress(peer)}, within the fixture: in this network that takes CAP_NET_ADMIN. Run as root, or restore with a network of its own (--network new).`,
-      )
+    refuseUnprivilegedRestore(emitter, family, peer)
     return openWithBuffers(emitter, family, connection)
   },
 
@@ -103,29 +94,5 @@ function upperProtocol(fd: number): string {
       .replace(/\0.*/s, '')
   } catch {
     return ''
-  }
-}
-
-function refuseUnprivileged(seen: SeenDescription): never {
-  throw refusal(
-    seen,
-    'THAW_TCP_PRIVILEGE',
-    'is a TCP connection within the fixture, and to read it takes CAP_NET_ADMIN over its network',
-    'Run as root, run the fixture in a network namespace of its own, or close the connection in the warm-up.',
-  )
-}
-
-const mayRepair = ({ pid }: SeenProcess, family: number): boolean => tryRepair(freshSocket(pid, family, SOCK_STREAM, IPPROTO_TCP))
-const mayRepairHere = (family: number): boolean => tryRepair(native.socket(family, SOCK_STREAM, IPPROTO_TCP))
-
-/** On a socket that nobody else has. */
-function tryRepair(fd: number): boolean {
-  try {
-    native.setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, intBytes(1))
-    return true
-  } catch {
-    return false
-  } finally {
-    closeSync(fd)
   }
 }

@@ -14,6 +14,7 @@ import type { TcpBuffers } from './tcp/buffers.js'
 import { ageToleranceMs } from './tcp/embryos.js'
 import { collectBuffers, collectSetOptions } from './tcp/own-options.js'
 import { isConnected } from './tcp/peer.js'
+import { refuseUnprivilegedRestore } from './tcp/privilege.js'
 
 export interface TcpWaiting extends TcpBuffers {
   family: number
@@ -53,7 +54,10 @@ export const tcpWaiting: DescriptionKind<unknown> = defineKind<TcpWaiting>({
     return { ...collectBuffers(seen), ...names, family, listener: listener.id, position, count, ended, options }
   },
 
-  open: (waiting, emitter) => openWithBuffers(emitter, waiting.family, waiting),
+  open(waiting, emitter) {
+    refuseUnprivilegedRestore(emitter, waiting.family, waiting.peer)
+    return openWithBuffers(emitter, waiting.family, waiting)
+  },
 
   connect(waiting, emitter, self) {
     const queue = emitter.shared<{ waiting: TcpWaiting; self: Cell }[]>('tcp-waiting', waiting.listener, () => [])
