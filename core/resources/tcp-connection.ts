@@ -1,7 +1,7 @@
-/** TCP connections with both ends in the tree. */
+/** TCP connections with both ends in the tree, and those whose other end was closed. */
 import { native } from '../../native/index.js'
 import { defineKind } from './description.js'
-import type { DescriptionKind, SeenDescription } from './description.js'
+import type { DescriptionKind, SeenDescription, SeenTree } from './description.js'
 import { refusal } from './refusal.js'
 import { AF_INET, IPPROTO_TCP } from './socket/option-table.js'
 import type { SocketOption } from './socket/options.js'
@@ -9,8 +9,9 @@ import { socketOf } from './socket/seen-socket.js'
 import { tcpInfo } from './socket/tcp-info.js'
 import { openWithBuffers } from './tcp/buffers.js'
 import type { TcpBuffers } from './tcp/buffers.js'
-import { isPeerEnded, readEnd } from './tcp/end.js'
+import { isPeerEnded, readEnd, readOrphan } from './tcp/end.js'
 import type { TcpEnd } from './tcp/end.js'
+import { isOrphan } from './tcp/orphan.js'
 import { collectBuffers, collectSetOptions } from './tcp/own-options.js'
 import { settleEnd } from './tcp/pairs.js'
 import { isConnected, peerInTree } from './tcp/peer.js'
@@ -23,6 +24,8 @@ export interface TcpConnection extends TcpEnd, TcpBuffers {
   peer: Uint8Array
   /** Shut down for reading, though the peer may still send. */
   deaf: boolean
+  /** The end that was closed; null: it is in the tree. */
+  orphanedBy: TcpEnd | null
   options: SocketOption[]
 }
 
@@ -38,21 +41,20 @@ const unread: TcpEnd = { ...nothing, received: new Uint8Array(), unsent: new Uin
 export const tcpConnection: DescriptionKind<unknown> = defineKind<TcpConnection>({
   name: 'tcp_connection',
 
-  recognises: (seen, tree) => isConnected(seen) && peerInTree(seen, tree) !== undefined,
+  recognises: (seen, tree) => isConnected(seen) && (peerInTree(seen, tree) !== undefined || isOrphan(seen, tree)),
 
   collect(seen, tree) {
-    const peer = peerInTree(seen, tree)
-    if (peer === undefined) throw new Error('a connection whose peer is gone')
     refuseSpecial(seen)
     const fd = seen.duplicate()
     const family = socketOf(seen)?.family ?? AF_INET
     const options = collectSetOptions(seen, family)
     if (!tree.frozen) refuseUnprivilegedReading(seen, family)
     // A process that runs would notice that its socket is in repair mode.
-    const end = tree.frozen ? readEnd(seen, peer) : unread
+    const [end, orphanedBy] = tree.frozen ? read(seen, tree) : [unread, null]
     const deaf = (native.poll(fd, POLLRDHUP, 0) & POLLRDHUP) !== 0 && !isPeerEnded(tcpInfo(seen).state)
     return {
       ...end,
+      orphanedBy,
       ...collectBuffers(seen),
       family,
       address: native.getsockname(fd),
@@ -70,6 +72,11 @@ export const tcpConnection: DescriptionKind<unknown> = defineKind<TcpConnection>
 
   connect: settleEnd,
 })
+
+function read(seen: SeenDescription, tree: SeenTree): readonly [TcpEnd, TcpEnd | null] {
+  const peer = peerInTree(seen, tree)
+  return peer === undefined ? readOrphan(seen) : [readEnd(seen, peer), null]
+}
 
 function refuseSpecial(seen: SeenDescription): void {
   const fd = seen.duplicate()

@@ -9,6 +9,7 @@ const TCP_INFO_BYTES = 32
 export const TCP_ESTABLISHED = 1
 export const TCP_FIN_WAIT1 = 4
 export const TCP_FIN_WAIT2 = 5
+export const TCP_TIME_WAIT = 6
 export const TCP_CLOSE = 7
 export const TCP_CLOSE_WAIT = 8
 export const TCP_LAST_ACK = 9

@@ -37,6 +37,7 @@ interface Reading {
 }
 
 const SETTLE_MS = 500
+const ORPHAN_WINDOW = 65535
 
 const hasEnded = new Set([TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_CLOSING, TCP_LAST_ACK])
 const hasBeenEnded = new Set([TCP_CLOSE_WAIT, TCP_CLOSING, TCP_LAST_ACK])
@@ -56,6 +57,23 @@ export function readEnd(seen: SeenDescription, peer: SeenDescription): TcpEnd {
   known.set(seen, end)
   known.set(peer, endOf(other, own))
   return end
+}
+
+/**
+ * Of a connection whose peer was closed: as if there were one that has got everything, and has ended its stream.
+ * @returns both ends
+ */
+export function readOrphan(seen: SeenDescription): readonly [TcpEnd, TcpEnd] {
+  const own = read(seen)
+  const { tcp, info } = own
+  const sendSequence = tcp.receiveSequence
+  const receiveSequence = writtenTo(own)
+  const window = new Uint8Array(Uint32Array.of(receiveSequence, ORPHAN_WINDOW, ORPHAN_WINDOW, ORPHAN_WINDOW, receiveSequence).buffer)
+  const peer: Reading = {
+    tcp: { ...tcp, sendSequence, receiveSequence, window, sent: new Uint8Array(), received: new Uint8Array() },
+    info: { ...info, state: TCP_FIN_WAIT2, sendScale: info.receiveScale, receiveScale: info.sendScale },
+  }
+  return [endOf(own, peer), endOf(peer, own)]
 }
 
 /** Packets on the loopback may still be on their way when the last thread stops: then the two ends do not fit each other. */

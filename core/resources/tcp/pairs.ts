@@ -5,15 +5,18 @@
 import type { Cell } from '../../program/bundle.js'
 import type { Program } from '../../program/program.js'
 import type { Emitter } from '../description.js'
+import { closeDescriptor } from '../emission.js'
 import { printAddress } from '../socket/address.js'
-import { setInt } from '../socket/emission.js'
+import { emitSocket, setInt } from '../socket/emission.js'
 import { intOf, IPPROTO_IP, IPPROTO_TCP, SO_RCVBUF, SO_REUSEADDR, SOL_SOCKET } from '../socket/option-table.js'
 import { emitOptions } from '../socket/options.js'
 import type { SocketOption } from '../socket/options.js'
 import { TCP_CLOSING, TCP_LAST_ACK } from '../socket/tcp-info.js'
 import type { TcpConnection } from '../tcp-connection.js'
 import { isEnded, isPeerEnded } from './end.js'
+import type { TcpEnd } from './end.js'
 
+const SOCK_STREAM = 1
 const IP_OPTIONS = 4
 const TCP_WINDOW_CLAMP = 10
 const TCP_REPAIR = 19
@@ -53,15 +56,25 @@ export function settleEnd(socket: TcpConnection, emitter: Emitter, self: Cell): 
   const names = [socket.address, socket.peer].map(printAddress)
   const ends = emitter.shared<End[]>('tcp-pair', names.toSorted().join(' '), () => [])
   ends.push({ socket, self })
-  if (ends.length < 2) return
   const { program } = emitter
+  const orphan = socket.orphanedBy === null ? undefined : closedEnd(emitter, socket, socket.orphanedBy)
+  if (orphan !== undefined) ends.push(orphan)
+  if (ends.length < 2) return
   program.for(`TCP connection ${names.join(' to ')}`, () => {
     for (const end of ends) makeEnd(program, end)
     for (const end of ends) leaveRepair(program, end)
     for (const { socket: { unsent }, self: fd } of ends) send(program, fd, unsent, unsent.length, MSG_SEND) // prettier-ignore
     endStreams(program, ends)
     for (const end of ends) emitOptions(program, end.self, end.socket.options.filter((option) => !isEarly(option)), 'buffers') // prettier-ignore
+    if (orphan !== undefined) closeDescriptor(program, orphan.self)
   })
+}
+
+/** The end that nobody has any more: made, to end the stream, and closed again. */
+function closedEnd(emitter: Emitter, { family, address, peer }: TcpConnection, end: TcpEnd): End {
+  const names = { family, address: peer, peer: address }
+  const socket = { ...end, ...names, deaf: false, orphanedBy: null, options: [], sendBuffer: 0, receiveBuffer: 0 }
+  return { socket, self: emitSocket(emitter, family, SOCK_STREAM, IPPROTO_TCP) }
 }
 
 const is = ({ level, option }: SocketOption, wantedLevel: number, wanted: number): boolean => level === wantedLevel && option === wanted
