@@ -30,6 +30,7 @@ const telling: readonly (readonly [field: string, describe: Describe])[] = [
   ['sqEntries', named('entries')],
   ['mask', (value) => `mask 0x${(value as bigint).toString(16)}`],
   ['items', counted('item', 'items')],
+  ['watches', counted('watch', 'watches')],
   ['chunks', (value) => `holds ${bytes((value as { data: Uint8Array }[]).reduce((sum, { data }) => sum + data.length, 0))}`],
   ['queue', counted('message waits', 'messages wait')],
   ['locks', counted('lock', 'locks')],

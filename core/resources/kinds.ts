@@ -4,6 +4,7 @@ import type { DescriptionKind, SeenDescription, SeenTree } from './description.j
 import { epoll } from './epoll.js'
 import { eventFd } from './eventfd.js'
 import { inetSocket } from './inet-socket.js'
+import { inotify } from './inotify.js'
 import { ioUring } from './io-uring.js'
 import { namedPipe } from './named-pipe.js'
 import { O_PATH, S_IFBLK, S_IFCHR, S_IFMT, S_IFSOCK } from './open-flags.js'
@@ -31,6 +32,7 @@ export const descriptionKinds: readonly DescriptionKind<unknown>[] = [
   eventFd,
   timerFd,
   signalFd,
+  inotify,
   ioUring,
   unixSocket,
   tcpListener,
@@ -51,7 +53,6 @@ export function kindNamed(name: string): DescriptionKind<unknown> {
 }
 
 const words: readonly (readonly [RegExp, string])[] = [
-  [/^anon_inode:inotify$/, 'an inotify instance (watches on files)'],
   [/^anon_inode:\[?fanotify\]?$/, 'a fanotify group'],
   [/^(anon_inode:\[pidfd\]|pidfd:)/, 'a pidfd'],
   [/^anon_inode:\[userfaultfd\]$/, 'a userfaultfd'],

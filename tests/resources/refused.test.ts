@@ -11,7 +11,7 @@ afterAll(closeCheckpointPool)
 const refused: Readonly<Record<string, string>> = {
   memfd: 'THAW_DESCRIPTOR',
   'memfd-secret': 'THAW_FILE_UNNAMED',
-  inotify: 'THAW_DESCRIPTOR',
+  inotify: 'THAW_INOTIFY_EVENTS',
   fanotify: 'THAW_DESCRIPTOR',
   pidfd: 'THAW_DESCRIPTOR',
   userfaultfd: 'THAW_DESCRIPTOR',
