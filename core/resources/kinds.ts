@@ -60,7 +60,6 @@ const words: readonly (readonly [RegExp, string])[] = [
   [/^anon_inode:bpf/, 'a BPF object'],
   [/^anon_inode:seccomp notify$/, 'a seccomp listener'],
   [/^anon_inode:\[landlock-ruleset\]$/, 'a Landlock ruleset'],
-  [/^\/memfd:/, 'a memfd'],
   [/^(mnt|pid|net|ipc|uts|user|time|cgroup)(_for_children)?:\[/, 'a namespace'],
 ]
 

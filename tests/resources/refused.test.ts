@@ -9,7 +9,8 @@ afterAll(closeCheckpointPool)
 
 /** What `refused.c` holds, and the code of the error. */
 const refused: Readonly<Record<string, string>> = {
-  memfd: 'THAW_DESCRIPTOR',
+  'mapped-memfd': 'THAW_MAPPING',
+  'hugetlb-memfd': 'THAW_HUGETLB',
   'memfd-secret': 'THAW_FILE_UNNAMED',
   inotify: 'THAW_INOTIFY_EVENTS',
   fanotify: 'THAW_DESCRIPTOR',
