@@ -25,6 +25,11 @@ export function explainFailure({ name, purpose }: Operation, errno: number): Exp
     const message = `another process reads from it, and would be given the data that stood in it. Stop that process (${SELF}).`
     return { code: 'THAW_PIPE_IN_USE', message }
   }
+  const pty = /pseudo-terminal (\d+): its number is taken/.exec(purpose)?.[1]
+  if (pty !== undefined) {
+    const message = `/dev/pts/${pty} is taken (${SELF}). Restore into a pid namespace of its own (--pid-namespace new), which has terminals of its own.`
+    return { code: 'THAW_PTY_TAKEN', message }
+  }
   const isLock = /\b(flock|POSIX lock|OFD lock|lease)\b/.test(purpose)
   if (!isLock || (errno !== EAGAIN && errno !== EACCES)) return undefined
   const message = `another process holds a lock on its file. Stop that process (${SELF}).`

@@ -9,6 +9,7 @@ import { ioUring } from './io-uring.js'
 import { namedPipe } from './named-pipe.js'
 import { O_PATH, S_IFBLK, S_IFCHR, S_IFMT, S_IFSOCK } from './open-flags.js'
 import { pipe } from './pipe.js'
+import { pty } from './pty.js'
 import { regularFile } from './regular-file.js'
 import { signalFd } from './signalfd.js'
 import { socketOf } from './socket/seen-socket.js'
@@ -21,10 +22,11 @@ import { unixSocket } from './unix-socket.js'
 export { explainFailure } from './failures.js'
 
 /**
- * In the order in which they are asked and placed: standard streams before what else a pipe or socket may be, epoll sets once all numbers
+ * In the order in which they are asked and placed: terminals of the tree's own before standard streams, those before what else a pipe or socket may be, epoll sets once all numbers
  * are right.
  */
 export const descriptionKinds: readonly DescriptionKind<unknown>[] = [
+  pty,
   standardStream,
   characterDevice,
   pipe,

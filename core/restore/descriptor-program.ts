@@ -17,6 +17,7 @@ const F_SETOWN_EX = 15
 const SETTABLE_FLAGS = 0o2000 | 0o4000 | 0o40000 | 0o1000000
 /** Set through a number of the process's own, which is what its signals then tell (si_fd). */
 const O_ASYNC = 0o20000
+const CLONE_NEWNS = 0x20000
 const CLONE_NEWNET = 0x40000000
 /** More descriptions than one tree can have open below its limit are refused at the checkpoint. */
 const SCRATCH_DISTANCE = 4096
@@ -47,6 +48,7 @@ export class DescriptorEmitter {
       program,
       standardStreams: [planning.spawn.stdin, planning.spawn.stdout, planning.spawn.stderr],
       ownNetwork: (planning.options.namespaces & CLONE_NEWNET) !== 0,
+      ownMounts: (planning.options.namespaces & CLONE_NEWNS) !== 0,
       clocks: planning.image.clocks,
       pageFile: planning.pageFile,
       remaining: (due) => remainingOf(planning, due),

@@ -2,8 +2,9 @@
  * By which path a watched inode is reached again. The kernel tells only the inode: who may, asks for its path by its handle; anybody else
  * looks where a program's files usually are.
  */
-import { lstatSync, readFileSync, readdirSync, readlinkSync } from 'node:fs'
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { native } from '../../../native/index.js'
 import type { SeenDescription, SeenProcess, SeenTree } from '../description.js'
 import { homeOf } from '../description.js'
 import { refusal } from '../refusal.js'
@@ -56,10 +57,14 @@ function matcher({ device, inode, handle }: SeenWatch, { pid, rootPath }: SeenPr
 
 /** For file systems without handles. */
 function hasInode(path: string, inode: bigint, device: number): boolean {
-  const status = lstatSync(path, { bigint: true, throwIfNoEntry: false })
-  if (status?.ino !== inode) return false
-  const [major, minor] = [Number((status.dev >> 8n) & 0xfffn), Number((status.dev & 0xffn) | ((status.dev >> 12n) & 0xfff00n))]
-  return major * 2 ** 20 + minor === device
+  try {
+    const status = native.statPath(path, false)
+    const major = Number((status.device >> 8n) & 0xfffn)
+    const minor = Number((status.device & 0xffn) | ((status.device >> 12n) & 0xfff00n))
+    return status.inode === inode && major * 2 ** 20 + minor === device
+  } catch {
+    return false
+  }
 }
 
 /** A mount may show a part of its file system only. */
@@ -75,10 +80,10 @@ function byHandle({ device, handle }: SeenWatch, { pid, rootPath }: SeenProcess,
 
 /** Files of the process, what stands beside them, and what is below its folders. */
 function searched(home: SeenProcess, tree: SeenTree, leads: Leads): string | undefined {
-  const near = [...new Set(candidates(home, tree))]
+  const near = [...new Set(candidates(home, tree).flatMap((path) => [path, dirname(path)]))]
   const direct = near.find(leads)
   if (direct !== undefined || tree.frozen || listingTells(tree)) return direct
-  const folders = new Set(near.flatMap((path) => [path, dirname(path)]).filter((path) => !NOT_SEARCHED.has(path)))
+  const folders = new Set(near.filter((path) => !NOT_SEARCHED.has(path)))
   for (const folder of folders) {
     if (folders.size > MOST_FOLDERS) break
     for (const entry of entriesOf(home.rootPath + folder)) {
