@@ -4,6 +4,7 @@ import { native } from '../../native/index.js'
 import type { SystemError, WaitStatus } from '../../native/index.js'
 import { CheckpointError, UnsupportedError } from '../errors.js'
 import { readStat } from '../proc/status.js'
+import { suspendSeccomp } from '../resources/seccomp/access.js'
 
 const PTRACE_EVENT_STOP = 128
 const SIGTRAP = 5
@@ -26,7 +27,7 @@ export class SeizedProcess {
   seize(): void {
     for (let pass = 0; pass < MOST_PASSES; pass++) {
       const fresh = threadsOf(this.pid).filter((tid) => !this.tids.includes(tid))
-      if (fresh.length === 0) return
+      if (fresh.length === 0) return this.#suspendFilters()
       for (const tid of fresh) this.#seizeThread(tid)
     }
     throw new CheckpointError(
@@ -34,6 +35,11 @@ export class SeizedProcess {
       `Cannot freeze pid ${this.pid}: it starts new threads faster than they can be stopped. Checkpoint it when it has settled.`,
       { pid: this.pid },
     )
+  }
+
+  /** Once nobody can set one any more, also for others (SECCOMP_FILTER_FLAG_TSYNC). */
+  #suspendFilters(): void {
+    for (const tid of this.tids) suspendSeccomp(this.pid, tid)
   }
 
   #seizeThread(tid: number): void {

@@ -66,6 +66,18 @@ export interface ThreadModel {
   timerSlack: bigint
   machineCheckPolicy: number
   timeStampCounter: number
+  seccomp: SeccompModel | null
+}
+
+export interface SeccompModel {
+  strict: boolean
+  filters: SeccompFilter[]
+}
+
+/** The oldest first. */
+export interface SeccompFilter {
+  program: Uint8Array
+  flags: number
 }
 
 export interface Rseq {

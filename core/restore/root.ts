@@ -21,6 +21,7 @@ import { armPosixTimers, emitPosixTimers } from '../resources/posix-timers.js'
 import { emitDumpable, emitFutureLocks, emitProcessSettings } from '../resources/process-settings.js'
 import { emitProtectionKey } from '../resources/protection-keys.js'
 import { emitScheduling } from '../resources/scheduling.js'
+import { emitSeccomp } from '../resources/seccomp.js'
 import { emitSignalActions } from '../resources/signal-actions.js'
 import { emitParentDeathSignal, emitThreadSettings } from '../resources/thread-settings.js'
 import { DescriptorEmitter } from './descriptor-program.js'
@@ -145,6 +146,7 @@ function leave(program: Program, { bundle }: Planning, thread: ThreadModel): voi
   const extended = bundle.bytes(extendedFrame(thread.extendedState), 64)
   // Touched first: the kernel reads tiles from a frame only where it has made room for them.
   if (hasTiles(thread.extendedState)) program.restoreExtendedState(extended, TILE_DATA)
+  emitSeccomp(program, thread.seccomp)
   const { signalMask, signalStack } = thread
   program.leave(bundle.bytes(ucontext({ registers: BigUint64Array.from(thread.registers), signalMask, signalStack }, extended), 16))
 }

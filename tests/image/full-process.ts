@@ -44,6 +44,7 @@ export const fullProcess: ProcessModel = {
       timerSlack: 50_000n,
       machineCheckPolicy: 1,
       timeStampCounter: 1,
+      seccomp: { strict: true, filters: [{ program: Uint8Array.of(6, 0, 0, 0, 0, 0, 255, 127), flags: 2 }] },
       rseq: { pointer: 1n, sizeBytes: 32, signature: 0xf1777777 },
       scheduling: { policy: 3, priority: -1, nice: -20, ioPriority: 4, affinity: Uint8Array.of(3) },
       credentials: {

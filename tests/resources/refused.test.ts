@@ -31,7 +31,8 @@ const refused: Readonly<Record<string, string>> = {
   zombie: 'THAW_CHILDREN',
   vfork: 'THAW_CHILDREN',
   'traced-child': 'THAW_CHILDREN',
-  seccomp: 'THAW_SECCOMP',
+  'seccomp-notify': 'THAW_SECCOMP',
+  'seccomp-sigreturn': 'THAW_SECCOMP',
   'busy-ring': 'THAW_IO_URING_BUSY',
   'memory-policy': 'THAW_MEMORY_POLICY',
 }
