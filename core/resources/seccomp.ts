@@ -4,7 +4,7 @@
  * last thing that a restored thread gets: all that it still does is rt_sigreturn.
  */
 import { native } from '../../native/index.js'
-import type { SeccompFilter, SeccompModel } from '../image/model.js'
+import type { SeccompFilter, SeccompModel, ThreadModel } from '../image/model.js'
 import { field, readStatus } from '../proc/status.js'
 import type { Status } from '../proc/status.js'
 import type { Program } from '../program/program.js'
@@ -17,9 +17,12 @@ const MODE_STRICT = 1
 const MODE_FILTER = 2
 const PR_SET_SECCOMP = 22
 const SECCOMP_SET_MODE_FILTER = 1
+const FLAG_TSYNC = 1
 const FLAG_LOG = 2
 const FLAG_SPEC_ALLOW = 4
 const INSTRUCTION_BYTES = 8
+const FUTEX_WAIT = 0
+const FUTEX_WAKE = 1
 const RET_USER_NOTIF = 0x7fc0_0000
 const RET_LOG = 0x7ffc_0000
 const RET_ALLOW = 0x7fff_0000
@@ -76,19 +79,53 @@ function wayToSet(earlier: readonly SeccompFilter[], { flags }: SeccompFilter): 
   return (flags & FLAG_LOG) === 0 && allows(earlier, 'prctl', [PR_SET_SECCOMP, MODE_FILTER]) ? 'prctl' : undefined
 }
 
-/** The last thing before a thread leaves. */
-export function emitSeccomp(program: Program, seccomp: SeccompModel | null): void {
+/**
+ * The last thing that a leader does but for letting the other threads go: filters that all have in common are set for all at once, so that
+ * they are the same to the kernel, too (SECCOMP_FILTER_FLAG_TSYNC).
+ */
+export function emitSharedSeccomp(program: Program, threads: readonly ThreadModel[]): void {
+  if (isShared(threads)) emitSeccomp(program, threads[0]?.seccomp ?? null, FLAG_TSYNC)
+}
+
+/** The last thing before a thread leaves. @param threads all of its process */
+export function emitOwnSeccomp(program: Program, { seccomp }: ThreadModel, threads: readonly ThreadModel[]): void {
+  if (!isShared(threads)) emitSeccomp(program, seccomp, 0)
+}
+
+/** They must let the leader wake the others, and let those wake up. */
+function isShared([leader, ...others]: readonly ThreadModel[]): boolean {
+  const filters = leader?.seccomp?.filters ?? []
+  const alike = others.every(
+    ({ seccomp, credentials }) => sameFilters(filters, seccomp?.filters ?? []) && credentials.noNewPrivs === leader?.credentials.noNewPrivs,
+  )
+  const settable = filters.every(
+    (filter, i) => wayToSet(filters.slice(0, i), { ...filter, flags: filter.flags | FLAG_TSYNC }) === 'seccomp',
+  )
+  return (
+    filters.length > 0 &&
+    others.length > 0 &&
+    alike &&
+    settable &&
+    [FUTEX_WAIT, FUTEX_WAKE].every((op) => allows(filters, 'futex', [0, op]))
+  )
+}
+
+const sameFilters = (some: readonly SeccompFilter[], others: readonly SeccompFilter[]): boolean =>
+  some.length === others.length &&
+  some.every(({ program, flags }, i) => flags === others[i]?.flags && Buffer.compare(program, others[i].program) === 0)
+
+function emitSeccomp(program: Program, seccomp: SeccompModel | null, flags: number): void {
   if (seccomp === null) return
   program.for('seccomp', () => {
     if (seccomp.strict) program.call('prctl', [PR_SET_SECCOMP, MODE_STRICT, 0, 0, 0])
-    for (const [i, filter] of seccomp.filters.entries()) emitFilter(program, filter, wayToSet(seccomp.filters.slice(0, i), filter))
+    for (const [i, filter] of seccomp.filters.entries()) emitFilter(program, filter, flags, wayToSet(seccomp.filters.slice(0, i), filter))
   })
 }
 
-/** With a struct sock_fprog. */
-function emitFilter(program: Program, filter: SeccompFilter, way: 'seccomp' | 'prctl' | undefined): void {
+/** With a struct sock_fprog. Where it cannot be set for another thread, the result is that thread's id. */
+function emitFilter(program: Program, filter: SeccompFilter, flags: number, way: 'seccomp' | 'prctl' | undefined): void {
   const { bundle } = program
   const pointer = bundle.words(filter.program.length / INSTRUCTION_BYTES, bundle.bytes(filter.program))
   if (way === 'prctl') program.call('prctl', [PR_SET_SECCOMP, MODE_FILTER, pointer, 0, 0])
-  else program.call('seccomp', [SECCOMP_SET_MODE_FILTER, filter.flags, pointer])
+  else program.call('seccomp', [SECCOMP_SET_MODE_FILTER, filter.flags | flags, pointer], { equal: 0 })
 }

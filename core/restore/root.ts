@@ -21,7 +21,7 @@ import { armPosixTimers, emitPosixTimers } from '../resources/posix-timers.js'
 import { emitDumpable, emitFutureLocks, emitProcessSettings } from '../resources/process-settings.js'
 import { emitProtectionKey } from '../resources/protection-keys.js'
 import { emitScheduling } from '../resources/scheduling.js'
-import { emitSeccomp } from '../resources/seccomp.js'
+import { emitOwnSeccomp, emitSharedSeccomp } from '../resources/seccomp.js'
 import { emitSignalActions } from '../resources/signal-actions.js'
 import { emitParentDeathSignal, emitThreadSettings } from '../resources/thread-settings.js'
 import { DescriptorEmitter } from './descriptor-program.js'
@@ -74,6 +74,7 @@ export function emitRoot(program: Program, planning: Planning): void {
   emitParentDeathSignal(program, leader)
   // Closes the status stream with the rest: its end of file tells the engine that the tree runs.
   program.for('leaving', () => program.call('close_range', [planning.serviceBase, HIGHEST_FD, 0]))
+  emitSharedSeccomp(program, root.threads)
   threads.release(program)
   leave(program, planning, leader)
 }
@@ -142,11 +143,11 @@ function emitBases(program: Program, thread: ThreadModel): void {
 }
 
 /** A thread leaves by a signal frame. */
-function leave(program: Program, { bundle }: Planning, thread: ThreadModel): void {
+function leave(program: Program, { bundle, root }: Planning, thread: ThreadModel): void {
   const extended = bundle.bytes(extendedFrame(thread.extendedState), 64)
   // Touched first: the kernel reads tiles from a frame only where it has made room for them.
   if (hasTiles(thread.extendedState)) program.restoreExtendedState(extended, TILE_DATA)
-  emitSeccomp(program, thread.seccomp)
+  emitOwnSeccomp(program, thread, root.threads)
   const { signalMask, signalStack } = thread
   program.leave(bundle.bytes(ucontext({ registers: BigUint64Array.from(thread.registers), signalMask, signalStack }, extended), 16))
 }
