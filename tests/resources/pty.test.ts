@@ -1,6 +1,7 @@
-import { closeSync } from 'node:fs'
+import { closeSync, existsSync, openSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, expect, test } from 'vitest'
-import { checkpoint, closeCheckpointPool } from '../../dist/core/index.js'
+import { checkpoint, closeCheckpointPool, openHost } from '../../dist/core/index.js'
 import { native } from '../../dist/native/index.js'
 import { FixtureProgram } from '../fixtures/program.ts'
 
@@ -37,4 +38,27 @@ test('one that somebody else has open, too, is refused by name', async ({ skip }
     for (const fd of [pidfd, holder.pidfd]) closeSync(fd)
   }
   expect(await program.check()).toEqual(['ok'])
+})
+
+test('a number that is taken where the copy has no terminals of its own is told by its name', async ({ skip }) => {
+  await using program = await FixtureProgram.start('pty')
+  skip(program.skipped !== undefined, program.skipped)
+  skip(process.getuid?.() !== 0, 'only root chooses pids')
+  await using image = (await checkpoint(program.pid, { then: 'kill' })).image
+  for (let turns = 0; existsSync(`/proc/${program.pid}`) && turns < 500; turns++) await sleep(10)
+  skip(existsSync(`/proc/${program.pid}`), 'init does not reap')
+
+  const nothing = openSync('/dev/null', 'r+')
+  // Other tests may have had lower ones.
+  const taken = Array.from({ length: 16 }, () => openSync('/dev/ptmx', 'r+'))
+  try {
+    await using host = await openHost()
+    await using template = await image.load(host, { network: 'host', pidNamespace: 'current' })
+    await expect(template.spawn({ stdio: [nothing, nothing, nothing] })).rejects.toMatchObject({
+      code: 'THAW_PTY_TAKEN',
+      message: expect.stringMatching(/\/dev\/pts\/\d+ is taken/),
+    })
+  } finally {
+    for (const fd of [nothing, ...taken]) closeSync(fd)
+  }
 })
