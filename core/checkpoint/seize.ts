@@ -4,8 +4,11 @@ import { native } from '../../native/index.js'
 import type { SystemError, WaitStatus } from '../../native/index.js'
 import { CheckpointError, UnsupportedError } from '../errors.js'
 import { readStat } from '../proc/status.js'
+import { noteSleeps, sleptOn } from './sleep.js'
+import type { Sleep } from './sleep.js'
 import { suspendSeccomp } from '../resources/seccomp/access.js'
 
+const CLOCK_MONOTONIC = 1
 const PTRACE_EVENT_STOP = 128
 const SIGTRAP = 5
 const STAT_FLAGS = 9 - 3
@@ -14,11 +17,20 @@ const PF_USER_WORKER = 0x4000
 /** A process that starts threads faster than this many passes can catch is given up, unharmed. */
 const MOST_PASSES = 64
 
+/** By the dumper's CLOCK_MONOTONIC. */
+export interface SleepUntil {
+  readonly since: bigint
+  readonly stopped: bigint
+  /** The call that it was blocked in, where it was seen. */
+  readonly call?: bigint
+}
+
 /** Threads of one process, all in ptrace-stop. Ends with `release`, or with the death of this thread: the kernel then detaches. */
 export class SeizedProcess {
   readonly pid: number
   /** The leader first. */
   readonly tids: number[] = []
+  readonly #sleeps = new Map<number, SleepUntil>()
 
   constructor(pid: number) {
     this.pid = pid
@@ -28,7 +40,8 @@ export class SeizedProcess {
     for (let pass = 0; pass < MOST_PASSES; pass++) {
       const fresh = threadsOf(this.pid).filter((tid) => !this.tids.includes(tid))
       if (fresh.length === 0) return this.#suspendFilters()
-      for (const tid of fresh) this.#seizeThread(tid)
+      const sleeps = noteSleeps(this.pid, fresh)
+      for (const tid of fresh) this.#seizeThread(tid, sleeps.get(tid))
     }
     throw new CheckpointError(
       'THAW_THREADS_FLEE',
@@ -42,7 +55,13 @@ export class SeizedProcess {
     for (const tid of this.tids) suspendSeccomp(this.pid, tid)
   }
 
-  #seizeThread(tid: number): void {
+  /** Since when a thread was blocked, and until when. One that was not seen to sleep is taken to have just begun to. */
+  sleepOf(tid: number): SleepUntil {
+    const now = native.clockGettime(CLOCK_MONOTONIC)
+    return this.#sleeps.get(tid) ?? { since: now, stopped: now }
+  }
+
+  #seizeThread(tid: number, sleep: Sleep | undefined): void {
     try {
       native.seize(tid)
     } catch (cause) {
@@ -53,6 +72,9 @@ export class SeizedProcess {
     this.tids.push(tid)
     native.interrupt(tid)
     if (!stopped(tid)) this.tids.splice(this.tids.indexOf(tid), 1)
+    const now = native.clockGettime(CLOCK_MONOTONIC)
+    const asleep = sleep !== undefined && sleep.since < now && sleptOn(this.pid, tid, sleep)
+    this.#sleeps.set(tid, asleep ? { since: sleep.since, stopped: now, call: sleep.call } : { since: now, stopped: now })
     if (!this.tids.includes(this.pid) && tid === this.pid)
       throw new CheckpointError('THAW_PROCESS_DIED', `Cannot checkpoint pid ${tid}: it ended while it was being frozen.`, { pid: tid })
   }

@@ -35,13 +35,6 @@ export const inotify: DescriptionKind<unknown> = defineKind<Inotify>({
   recognises: ({ link }) => link === LINK,
 
   collect(seen, tree) {
-    if (seen.process.receiver !== undefined)
-      throw refusal(
-        seen,
-        'THAW_INOTIFY_IN_FLIGHT',
-        'is an inotify instance that nobody has received yet',
-        'Receive it before the checkpoint.',
-      )
     refuseWithoutNumbers(seen)
     const watches = seen.info.lines.flatMap((line) => parseWatch(line) ?? [])
     const found = watches.map((watch) => ({ descriptor: watch.descriptor, path: watchedPath(watch, seen, tree), mask: watch.mask }))
@@ -53,9 +46,8 @@ export const inotify: DescriptionKind<unknown> = defineKind<Inotify>({
   open: (_, emitter) => emitter.raise(emitter.program.call('inotify_init1', [O_CLOEXEC | O_NONBLOCK])),
 
   // Not before: files that the restore opens, makes and removes would be events.
-  arm({ watches }, { program }, placements) {
-    const fd = placements[0]?.fd
-    if (fd === undefined) return
+  arm({ watches }, { program }, placements, self) {
+    const fd = placements[0]?.fd ?? self
     let next = 1
     for (const { descriptor, path, mask } of watches) {
       if (descriptor !== next) program.call('ioctl', [fd, INOTIFY_IOC_SETNEXTWD, descriptor])

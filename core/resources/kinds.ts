@@ -1,5 +1,6 @@
 /** The kinds of open file descriptions that are carried. Each is one file; adding a kind is adding a file and a line here. */
 import { characterDevice } from './character-device.js'
+import { controllingTerminal } from './controlling-terminal.js'
 import type { DescriptionKind, SeenDescription, SeenTree } from './description.js'
 import { epoll } from './epoll.js'
 import { eventFd } from './eventfd.js'
@@ -27,6 +28,7 @@ export { explainFailure } from './failures.js'
  */
 export const descriptionKinds: readonly DescriptionKind<unknown>[] = [
   pty,
+  controllingTerminal,
   standardStream,
   characterDevice,
   pipe,

@@ -3,12 +3,14 @@
  * standard-stream.ts.
  */
 import type { Cell } from '../program/bundle.js'
+import { TTY } from './controlling-terminal.js'
 import { defineKind, homeOf } from './description.js'
 import type { DescriptionKind, Emitter, SeenDescription, SeenTree } from './description.js'
 import { AT_FDCWD, O_ASYNC, O_CLOEXEC, O_NOCTTY, O_NONBLOCK } from './open-flags.js'
+import { collectControl } from './pty/control.js'
 import { mountOptions, openMasters, slavePath } from './pty/numbers.js'
 import type { PtyPair } from './pty/numbers.js'
-import { askNumber, holderOutside, ptyOf, ptysOf, sessionOf } from './pty/seen-pty.js'
+import { askNumber, holderOutside, ptyOf, ptysOf } from './pty/seen-pty.js'
 import type { SeenPty } from './pty/seen-pty.js'
 import { collectSettings, emitSettings } from './pty/settings.js'
 import type { PtySettings } from './pty/settings.js'
@@ -16,7 +18,7 @@ import { refusal } from './refusal.js'
 
 export interface Pty {
   number: number
-  /** Where a slave was opened: /dev/pts/N, or /dev/tty. */
+  /** Where a slave was opened: /dev/pts/N. */
   path: string
   /** TIOCEXCL, of this end. */
   exclusive: boolean
@@ -29,13 +31,12 @@ export interface Pty {
 }
 
 const TIOCEXCL = 0x540c
-const TIOCGPGRP = 0x540f
 const TIOCGEXCL = 0x8004_5440
 
 export const pty: DescriptionKind<unknown> = defineKind<Pty>({
   name: 'pty',
 
-  recognises: (seen, tree) => ptyOf(seen, tree) !== undefined,
+  recognises: (seen, tree) => seen.link !== TTY && ptyOf(seen, tree) !== undefined,
 
   collect(seen, tree) {
     const pair = ptyOf(seen, tree)
@@ -43,7 +44,7 @@ export const pty: DescriptionKind<unknown> = defineKind<Pty>({
     const isMaster = pair.master === seen
     if (isMaster) refuseHalf(pair, tree)
     const path = isMaster ? '' : pathOf(seen, pair.number)
-    const pairs = ptysOf(tree).map((one) => ({ number: one.number, path: masterPath(one.master), controlling: controls(one, tree) }))
+    const pairs = ptysOf(tree).map((one) => ({ number: one.number, path: masterPath(one.master), ...collectControl(one, tree) }))
     const settings = isMaster ? collectSettings(pair, tree) : null
     return {
       number: pair.number,
@@ -87,7 +88,7 @@ function withSlave(number: number, { program }: Emitter, use: (slave: Cell) => v
 
 function refuseHalf(pair: SeenPty, tree: SeenTree): void {
   const { master, slaves, number } = pair
-  if (slaves.length === 0)
+  if (slaves.every(({ link }) => link === TTY))
     throw refusal(
       master,
       'THAW_PTY_HALF',
@@ -114,21 +115,6 @@ function masterPath(master: SeenDescription): string {
 }
 
 function pathOf(slave: SeenDescription, number: number): string {
-  if (slave.link === slavePath(number) || slave.link === '/dev/tty') return slave.link
+  if (slave.link === slavePath(number)) return slave.link
   throw refusal(slave, 'THAW_PTY_INSTANCE', `is ${slave.link}, a pseudo-terminal that was not opened as ${slavePath(number)}`, CLOSE)
-}
-
-/** Whether it controls the session that the tree's first process leads, with that in the foreground. */
-function controls({ master, number }: SeenPty, { processes: [root] }: SeenTree): boolean {
-  const session = sessionOf(master)
-  if (session === undefined) return false
-  const foreground = askNumber(master, TIOCGPGRP)
-  if (session === root?.pid && foreground === session) return true
-  const what = session === root?.pid ? `with process group ${foreground} in the foreground` : `of session ${session}`
-  throw refusal(
-    master,
-    'THAW_PTY_SESSION',
-    `is the master of pseudo-terminal ${number}, the controlling terminal ${what}, which is not carried`,
-    CLOSE,
-  )
 }

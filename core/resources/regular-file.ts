@@ -1,6 +1,6 @@
 /** Files and folders: opened again by path, with position, flags and locks. */
 import type { Cell } from '../program/bundle.js'
-import { collectDeleted, finishDeleted, makeDeleted } from './deleted-file.js'
+import { collectDeleted, sealDeleted, makeDeleted } from './deleted-file.js'
 import type { DeletedFile } from './deleted-file.js'
 import { defineKind } from './description.js'
 import type { DescriptionKind, Emitter, SeenDescription, SeenTree } from './description.js'
@@ -27,6 +27,7 @@ import {
   S_IFREG,
 } from './open-flags.js'
 import { refusal } from './refusal.js'
+import { emitStanding } from './removed-folder.js'
 
 export interface RegularFile {
   path: string
@@ -80,16 +81,25 @@ export const regularFile: DescriptionKind<unknown> = defineKind<RegularFile>({
   },
 
   connect(file, emitter, self) {
-    if (file.deleted !== null) finishDeleted(file.deleted, makeDeleted(file.deleted, file.path, false, emitter), emitter)
     emitDescriptionLocks(emitter.program, self, file.locks)
-    stillOpen(file, emitter).push(self)
+    const open = stillOpen(file, emitter)
+    if (file.deleted !== null) {
+      const maker = makeDeleted(file.deleted, file.path, false, emitter)
+      const { fd } = maker
+      sealDeleted(file.deleted, maker, emitter)
+      // What made the file stays open for mappings of it.
+      if (!open.includes(fd)) open.push(fd)
+    }
+    if (!open.includes(self)) open.push(self)
   },
 
   arm(file, emitter, placements) {
     const fd = placements[0]?.fd
     if (fd === undefined || !file.locks.some(belongsToProcess)) return
     // A process that closes any descriptor of a file loses its POSIX locks on it: ours have to go first.
-    for (const raised of stillOpen(file, emitter).splice(0)) closeDescriptor(emitter.program, raised)
+    emitter.shared('closed-file', `${emitter.processIndex} ${file.device}:${file.inode}`, () => {
+      for (const raised of stillOpen(file, emitter)) closeDescriptor(emitter.program, raised)
+    })
     emitProcessLocks(emitter.program, fd, file.locks)
   },
 })
@@ -132,18 +142,18 @@ function openDeleted(file: RegularFile, deleted: DeletedFile, emitter: Emitter, 
   return maker.fd
 }
 
-/** A deleted folder is empty for ever: a new one is made and removed again. All its descriptions share it. */
+/** All descriptions of a removed folder share it. */
 function openDeletedFolder(file: RegularFile, emitter: Emitter, flags: number): Cell {
   const { program } = emitter
-  const first = emitter.shared<{ fd?: Cell }>('deleted-folder', file.path, () => ({}))
+  const first = emitter.shared<{ fd?: Cell }>('deleted-folder', `${file.device}:${file.inode}`, () => ({}))
   if (first.fd !== undefined) return reopen(emitter, first.fd, flags)
-  const name = program.bundle.string(file.path)
-  program.call('mkdirat', [AT_FDCWD, name, 0o700])
-  const fd = emitter.raise(openPath(emitter, asFolder(file.path), flags))
-  if ((flags & O_PATH) === 0) program.call('fchmod', [fd, file.deletedFolderMode])
-  program.call('rmdir', [name])
-  first.fd = fd
-  return fd
+  const opened = program.bundle.cell('removed folder')
+  emitStanding(program, file.path, () => {
+    program.callInto(opened, 'openat', [AT_FDCWD, program.bundle.string(asFolder(file.path)), flags | O_CLOEXEC, 0])
+    program.call('fchmodat', [AT_FDCWD, program.bundle.string(file.path), file.deletedFolderMode])
+  })
+  first.fd = emitter.raise(opened)
+  return first.fd
 }
 
 /** Under the gone name for a moment, where it is free, so that /proc shows the same name afterwards. */

@@ -52,7 +52,7 @@ export class Template implements AsyncDisposable {
   readonly #pidfd: number
   readonly #control: number
   readonly #status: StatusStream
-  #disposed = false
+  #isDisposed = false
 
   private constructor(parts: {
     plan: Plan
@@ -157,7 +157,7 @@ export class Template implements AsyncDisposable {
 
   /** Has the next request find memory that is forked already. An instance may begin to run when the template is gone. */
   #prepare(): void {
-    if (this.#disposed) return
+    if (this.#isDisposed) return
     try {
       this.#send(REQUEST.prepare, [])
     } catch (error) {
@@ -171,7 +171,7 @@ export class Template implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#disposed = true
+    this.#isDisposed = true
     closeSync(this.#control)
     this.#status.close()
     native.pidfdSendSignal(this.#pidfd, SIGKILL)

@@ -13,13 +13,13 @@ export interface PtyPair {
   number: number
   /** Where its master was opened: /dev/ptmx, or /dev/pts/ptmx. */
   path: string
-  /** Of the session that the tree's first process leads. */
-  controlling: boolean
+  /** Pid of the leader of the session that it controls, and its foreground process group; 0: none. */
+  session: number
+  foreground: number
 }
 
 const TIOCGPTN = 0x8004_5430
 const TIOCSPTLCK = 0x4004_5431
-const TIOCSCTTY = 0x540e
 const MS_NOSUID_NOEXEC = 2 | 8
 const DEVPTS = '/dev/pts'
 
@@ -54,7 +54,7 @@ function emitMount(program: Program, options: string): void {
   firstThatWorks(program, 'devpts', [(into) => mount(into, options, 'any'), (into) => mount(into, 'ptmxmode=0666', 'ok')])
 }
 
-function openMaster({ number, path, controlling }: PtyPair, emitter: Emitter): Cell {
+function openMaster({ number, path }: PtyPair, emitter: Emitter): Cell {
   const { program } = emitter
   const master = program.bundle.cell(`pty ${number}`)
   program.for(`pseudo-terminal ${number}`, () => {
@@ -74,14 +74,6 @@ function openMaster({ number, path, controlling }: PtyPair, emitter: Emitter): C
     )
     found.target = program.here
     program.call('ioctl', [master, TIOCSPTLCK, program.bundle.bytes(new Uint8Array(4))])
-    if (controlling) emitControl(program, number)
   })
   return emitter.raise(master)
-}
-
-/** The foreground process group is the caller's from then on. */
-function emitControl(program: Program, number: number): void {
-  const slave = program.call('openat', [AT_FDCWD, program.bundle.string(slavePath(number)), O_RDWR | O_NOCTTY | O_CLOEXEC, 0])
-  program.call('ioctl', [slave, TIOCSCTTY, 0])
-  program.call('close', [slave])
 }

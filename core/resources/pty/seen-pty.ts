@@ -58,9 +58,12 @@ function pairOf(master: SeenDescription, tree: SeenTree): SeenPty | undefined {
 function isOfInstance(slave: SeenDescription, master: SeenDescription): boolean {
   const { rootPath } = homeOf(master)
   if (slave.link !== '/dev/tty') return native.statPath(`${rootPath}/dev/pts`).device === slave.status.device
-  const stat = readStat(homeOf(slave).pid)
-  return Number(stat[STAT_TTY]) === slaveDevice(endOf(master)?.number ?? 0) && Number(stat[STAT_SESSION]) === sessionOf(master)
+  const { pid } = homeOf(slave)
+  return hasTerminal(pid, endOf(master)?.number ?? 0) && Number(readStat(pid)[STAT_SESSION]) === sessionOf(master)
 }
+
+/** Whether the controlling terminal of a process has this number, in whatever instance of devpts. */
+export const hasTerminal = (pid: number, number: number): boolean => Number(readStat(pid)[STAT_TTY]) === slaveDevice(number)
 
 const slaveDevice = (number: number): number => (SLAVE_MAJOR << 8) | (number & 0xff) | ((number & 0xfff00) << 12)
 
