@@ -6,6 +6,7 @@ import { CheckpointError, UnsupportedError } from '../errors.js'
 import { readStat } from '../proc/status.js'
 import { isRestarting, noteSleeps, sleptOn } from './sleep.js'
 import type { Sleep } from './sleep.js'
+import { suspendSeccomp } from '../resources/seccomp/access.js'
 
 const CLOCK_MONOTONIC = 1
 const PTRACE_EVENT_STOP = 128
@@ -41,7 +42,7 @@ export class SeizedProcess {
   seize(): void {
     for (let pass = 0; pass < MOST_PASSES; pass++) {
       const fresh = threadsOf(this.pid).filter((tid) => !this.tids.includes(tid))
-      if (fresh.length === 0) return
+      if (fresh.length === 0) return this.#suspendFilters()
       const sleeps = noteSleeps(this.pid, fresh)
       for (const tid of fresh) this.#seizeThread(tid, sleeps.get(tid))
     }
@@ -50,6 +51,11 @@ export class SeizedProcess {
       `Cannot freeze pid ${this.pid}: it starts new threads faster than they can be stopped. Checkpoint it when it has settled.`,
       { pid: this.pid },
     )
+  }
+
+  /** Once nobody can set one any more, also for others (SECCOMP_FILTER_FLAG_TSYNC). */
+  #suspendFilters(): void {
+    for (const tid of this.tids) suspendSeccomp(this.pid, tid)
   }
 
   /** Since when a thread was blocked, and until when. One that was not seen to sleep is taken to have just begun to. */

@@ -6,6 +6,7 @@ import { reachableRoot } from '../proc/root.js'
 import { field, innermost, readStat, readStatus } from '../proc/status.js'
 import type { Status } from '../proc/status.js'
 import type { SeenProcess } from '../resources/description.js'
+import { whyNotSeccomp } from '../resources/seccomp/access.js'
 import { refuseNamespaces, refuseUnsharedThreads } from './survey-namespaces.js'
 
 const PF_KTHREAD = 0x0020_0000
@@ -81,8 +82,8 @@ function refuseStates(pid: number, status: Status, refuse: Refuse): void {
   if (state.startsWith('T')) refuse('THAW_STOPPED', `it is stopped by a signal (job control). Continue it first (kill -CONT ${pid}).`)
   const tracer = field(status, 'TracerPid')
   if (tracer !== '0') refuse('THAW_TRACED', `pid ${tracer} traces it already (a debugger, strace). Detach that first.`)
-  if (status.get('Seccomp') !== undefined && status.get('Seccomp') !== '0')
-    refuse('THAW_SECCOMP', 'it runs under a seccomp filter, which is not carried.')
+  const filtered = whyNotSeccomp(pid)
+  if (filtered !== undefined) refuse('THAW_SECCOMP', filtered)
 }
 
 const otherThreads = (pid: number): boolean => readdirSync(`/proc/${pid}/task`).length > 1

@@ -87,6 +87,18 @@ export interface ThreadModel {
   machineCheckPolicy: number
   timeStampCounter: number
   timeLimit: TimeLimit | null
+  seccomp: SeccompModel | null
+}
+
+export interface SeccompModel {
+  strict: boolean
+  filters: SeccompFilter[]
+}
+
+/** The oldest first. */
+export interface SeccompFilter {
+  program: Uint8Array
+  flags: number
 }
 
 /** Of a call that a thread goes on with, as it was made: the copy makes it with what is left. */

@@ -1,6 +1,6 @@
 /**
- * Files that are open but have no name any more (unlink(2), O_TMPFILE). Each instance gets one of its own, with the same content, again
- * without a name. All descriptions and shared mappings of one such file share it.
+ * Files that are open but have no name any more (unlink(2), O_TMPFILE), or never had one (memfd_create(2)). Each instance gets one of its
+ * own, with the same content, again without a name. All descriptions and shared mappings of one such file share it.
  */
 import { closeSync, statSync } from 'node:fs'
 import { native } from '../../native/index.js'
@@ -8,6 +8,8 @@ import type { FileStatus } from '../../native/index.js'
 import type { Cell } from '../program/bundle.js'
 import { extentsOf } from './file-extents.js'
 import type { Emitter, SeenDescription, SeenTree } from './description.js'
+import { collectMemfd, emitMemfd, emitSeals, isMemfd } from './memfd.js'
+import type { Memfd } from './memfd.js'
 import { emitNamelessFile } from './nameless-file.js'
 import { O_RDONLY } from './open-flags.js'
 
@@ -23,6 +25,7 @@ export interface DeletedFile {
   modified: bigint
   /** Parts that are not holes. Kept once per file, with the first of its descriptions. */
   extents: FileExtent[]
+  memfd: Memfd | null
 }
 
 export interface FileExtent {
@@ -37,7 +40,8 @@ const SEEK_SET = 0
 const EXTENT_BYTES = 1n << 30n
 
 export function collectDeleted(seen: SeenDescription, tree: SeenTree): DeletedFile {
-  return readDeleted(`/proc/${seen.process.pid}/fd/${seen.fd}`, seen.status, tree, firstOf(seen.status, tree) === seen)
+  const file = readDeleted(`/proc/${seen.process.pid}/fd/${seen.fd}`, seen.status, tree, firstOf(seen.status, tree) === seen)
+  return isMemfd(seen) ? { ...file, memfd: collectMemfd(seen) } : file
 }
 
 /** The description whose model has the content of a file. */
@@ -55,7 +59,7 @@ export function readDeleted(path: string, status: FileStatus, tree: SeenTree, is
   const { device, inode, mode, uid, gid, sizeBytes } = status
   const { atimeNs: accessed, mtimeNs: modified } = statSync(path, { bigint: true })
   const extents = tree.frozen && isFirst ? keepExtents(path, sizeBytes, tree) : []
-  return { device, inode, mode, uid, gid, sizeBytes, accessed, modified, extents }
+  return { device, inode, mode, uid, gid, sizeBytes, accessed, modified, extents, memfd: null }
 }
 
 function keepExtents(source: string, fileBytes: bigint, tree: SeenTree): FileExtent[] {
@@ -79,12 +83,14 @@ export interface DeletedFileMaker {
   /** Open for reading and writing. A description with just these flags may take it. */
   readonly fd: Cell
   taken: boolean
+  sealed: boolean
 }
 
 export function makeDeleted(file: DeletedFile, path: string, isTmpfile: boolean, emitter: Emitter): DeletedFileMaker {
   return emitter.shared('deleted-file', `${file.device}:${file.inode}`, () => {
     const { program } = emitter
-    const fd = emitter.raise(emitNamelessFile(program, path, isTmpfile))
+    const { memfd } = file
+    const fd = emitter.raise(memfd === null ? emitNamelessFile(program, path, isTmpfile) : emitMemfd(program, memfd, file.mode))
     for (const { offset, sizeBytes, keptAt } of file.extents) {
       program.call('lseek', [fd, offset, SEEK_SET])
       program.call('sendfile', [fd, emitter.pageFile, program.bundle.words(keptAt), sizeBytes], { equal: sizeBytes })
@@ -94,8 +100,14 @@ export function makeDeleted(file: DeletedFile, path: string, isTmpfile: boolean,
     program.call('fchown', [fd, file.uid, file.gid])
     program.call('fchmod', [fd, file.mode & 0o7777])
     program.call('utimensat', [fd, 0, program.bundle.words(...timespec(file.accessed), ...timespec(file.modified)), 0])
-    return { fd, taken: false }
+    return { fd, taken: false, sealed: false }
   })
+}
+
+/** Once all descriptions of it are open. */
+export function sealDeleted({ memfd }: DeletedFile, maker: DeletedFileMaker, { program }: Emitter): void {
+  if (memfd !== null && !maker.sealed) emitSeals(program, maker.fd, memfd)
+  maker.sealed = true
 }
 
 const timespec = (ns: bigint): [bigint, bigint] => [ns / 1_000_000_000n, ns % 1_000_000_000n]

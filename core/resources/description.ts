@@ -104,6 +104,8 @@ export interface Emitter {
   remaining(due: bigint): bigint
   /** True when the instance gets a network namespace of its own. */
   readonly ownNetwork: boolean
+  /** True when the instance gets a mount namespace of its own. */
+  readonly ownMounts: boolean
 }
 
 /** A descriptor number in a process of the image. */

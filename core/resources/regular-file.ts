@@ -1,6 +1,6 @@
 /** Files and folders: opened again by path, with position, flags and locks. */
 import type { Cell } from '../program/bundle.js'
-import { collectDeleted, makeDeleted } from './deleted-file.js'
+import { collectDeleted, sealDeleted, makeDeleted } from './deleted-file.js'
 import type { DeletedFile } from './deleted-file.js'
 import { defineKind } from './description.js'
 import type { DescriptionKind, Emitter, SeenDescription, SeenTree } from './description.js'
@@ -11,9 +11,13 @@ import { locate } from './file-path.js'
 import {
   AT_FDCWD,
   O_ACCMODE,
+  O_APPEND,
   O_ASYNC,
   O_CLOEXEC,
+  O_DIRECT,
   O_DIRECTORY,
+  O_LARGEFILE,
+  O_NOATIME,
   O_NONBLOCK,
   O_PATH,
   O_RDWR,
@@ -40,6 +44,8 @@ export interface RegularFile {
 }
 
 const SEEK_SET = 0
+/** What fcntl sets, and what every file has (O_LARGEFILE): all that a memfd has besides O_RDWR when it is created. */
+const SETTABLE = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | O_LARGEFILE
 /** __O_TMPFILE without O_DIRECTORY. */
 const TMPFILE_BIT = O_TMPFILE & ~O_DIRECTORY
 
@@ -47,7 +53,7 @@ export const regularFile: DescriptionKind<unknown> = defineKind<RegularFile>({
   name: 'regular_file',
 
   recognises({ status, info, link }) {
-    if (!link.startsWith('/') || link.startsWith('/memfd:')) return false
+    if (!link.startsWith('/')) return false
     const type = status.mode & S_IFMT
     return type === S_IFREG || type === S_IFDIR || (info.flags & O_PATH) !== 0
   },
@@ -78,7 +84,9 @@ export const regularFile: DescriptionKind<unknown> = defineKind<RegularFile>({
     emitDescriptionLocks(emitter.program, self, file.locks)
     const open = stillOpen(file, emitter)
     if (file.deleted !== null) {
-      const { fd } = makeDeleted(file.deleted, file.path, false, emitter)
+      const maker = makeDeleted(file.deleted, file.path, false, emitter)
+      const { fd } = maker
+      sealDeleted(file.deleted, maker, emitter)
       // What made the file stays open for mappings of it.
       if (!open.includes(fd)) open.push(fd)
     }
@@ -128,7 +136,7 @@ function openPath(emitter: Emitter, path: string, flags: number): Cell {
 function openDeleted(file: RegularFile, deleted: DeletedFile, emitter: Emitter, flags: number, isTmpfile: boolean): Cell {
   const maker = makeDeleted(deleted, file.path, isTmpfile, emitter)
   // Flags of open(2) that make a file stay with its description: what O_TMPFILE itself gave is just right for one that had it too.
-  const asMade = isTmpfile && (flags & O_ACCMODE) === O_RDWR
+  const asMade = deleted.memfd === null ? isTmpfile && (flags & O_ACCMODE) === O_RDWR : (flags & ~SETTABLE) === O_RDWR
   if (maker.taken || !asMade) return reopen(emitter, maker.fd, isTmpfile ? flags & ~O_DIRECTORY : flags)
   maker.taken = true
   return maker.fd

@@ -17,6 +17,7 @@ const F_SETOWN_EX = 15
 /** O_APPEND, O_NONBLOCK, O_DIRECT, O_NOATIME: what F_SETFL sets. Kinds open without waiting, whatever the description is like. */
 const SETTABLE_FLAGS = 0o2000 | 0o4000 | 0o40000 | 0o1000000
 const O_ASYNC = 0o20000
+const CLONE_NEWNS = 0x20000
 const CLONE_NEWNET = 0x40000000
 /** More descriptions than one tree can have open below its limit are refused at the checkpoint. */
 const SCRATCH_DISTANCE = 4096
@@ -56,6 +57,7 @@ export class Descriptors {
       processIndex,
       standardStreams: [planning.spawn.stdin, planning.spawn.stdout, planning.spawn.stderr],
       ownNetwork: (planning.options.namespaces & CLONE_NEWNET) !== 0,
+      ownMounts: (planning.options.namespaces & CLONE_NEWNS) !== 0,
       clocks: planning.image.clocks,
       pageFile: planning.pageFile,
       remaining: (due) => remainingOf(planning, due),

@@ -20,6 +20,8 @@ import { emitProcessSignals } from '../resources/pending-signals.js'
 import { armPosixTimers, emitPosixTimers } from '../resources/posix-timers.js'
 import { emitDumpable, emitFutureLocks, emitProcessSettings } from '../resources/process-settings.js'
 import { emitFreedKeys, emitProtectionKey } from '../resources/protection-keys.js'
+import { emitControl, emitForeground } from '../resources/pty/control.js'
+import { emitSharedSeccomp } from '../resources/seccomp.js'
 import { emitSignalActions } from '../resources/signal-actions.js'
 import { emitParentDeathSignal } from '../resources/thread-settings.js'
 import { Descriptors } from './descriptor-program.js'
@@ -102,6 +104,7 @@ export class Processes {
   #emitRest(program: Program, process: ProcessModel, index: number): void {
     const [leader, ...others] = process.threads
     if (leader === undefined) throw new Error('a process without a thread')
+    emitForeground(this.#descriptors.emitter(program, index), this.#planning.image.descriptions, process.pid)
     this.#descriptors.arm(program, index)
     const remaining = (due: bigint): bigint => remainingOf(this.#planning, due)
     emitIntervalTimers(program, process.intervalTimers, remaining)
@@ -117,8 +120,9 @@ export class Processes {
     emitParentDeathSignal(program, leader)
     const registers = emitTimeLeft(program, this.#planning, leader)
     program.for('leaving', () => this.#emitLeaving(program, index))
+    emitSharedSeccomp(program, process.threads)
     threads.release(program)
-    leave(program, this.#planning, leader, registers)
+    leave(program, this.#planning, process, leader, registers)
   }
 
   /** Closes the status stream with the rest: its end of file tells the engine that the tree runs. */
@@ -142,12 +146,18 @@ export class Processes {
     const children = [...member.elder, ...member.younger]
     const fork = (): void => {
       for (const child of member.elder) this.#fork(program, child)
-      if (member.leadsSession) program.for('session', () => program.call('setsid'))
+      if (member.leadsSession) this.#emitSession(program, member)
       for (const child of member.younger) this.#fork(program, child)
       this.#groups.emitLost(program, member)
     }
     if (children.length > 0 && member === this.#planning.family.first) emitForksOfFirst(program, this.#planning, fork)
     else fork()
+  }
+
+  #emitSession(program: Program, { pid, process }: Member): void {
+    program.for('session', () => program.call('setsid'))
+    const { processes, descriptions } = this.#planning.image
+    if (process !== undefined) emitControl(this.#descriptors.emitter(program, processes.indexOf(process)), descriptions, pid)
   }
 
   #fork(program: Program, child: Member): void {

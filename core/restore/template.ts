@@ -155,7 +155,7 @@ export class Template implements AsyncDisposable {
     }
   }
 
-  /** Has the next request find memory that is forked already. */
+  /** Has the next request find memory that is forked already. An instance may begin to run when the template is gone. */
   #prepare(): void {
     if (this.#isDisposed) return
     try {

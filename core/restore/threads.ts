@@ -6,6 +6,7 @@ import type { Program } from '../program/program.js'
 import { get } from '../program/registers.js'
 import { emitCredentials } from '../resources/credentials.js'
 import { emitThreadSignals } from '../resources/pending-signals.js'
+import { emitOwnSeccomp } from '../resources/seccomp.js'
 import { emitScheduling } from '../resources/scheduling.js'
 import { emitParentDeathSignal, emitThreadSettings } from '../resources/thread-settings.js'
 import { limitWords, withTimeLeft } from '../program/time-limit.js'
@@ -69,7 +70,7 @@ export class Threads {
     const registers = emitTimeLeft(program, this.#planning, thread)
     program.add(this.#ready, 1)
     program.waitFor(this.#go, 1)
-    leave(program, this.#planning, thread, registers)
+    leave(program, this.#planning, this.#process, thread, registers)
   }
 
   release(leader: Program): void {
@@ -96,7 +97,14 @@ function emitBases(program: Program, thread: ThreadModel): void {
 }
 
 /** A thread leaves by a signal frame. @param registers what it goes on with */
-export function leave(program: Program, { bundle }: Planning, thread: ThreadModel, registers: BigUint64Array): void {
+export function leave(
+  program: Program,
+  { bundle }: Planning,
+  { threads }: ProcessModel,
+  thread: ThreadModel,
+  registers: BigUint64Array,
+): void {
+  emitOwnSeccomp(program, thread, threads)
   const extended = bundle.bytes(extendedFrame(thread.extendedState), 64)
   // Touched first: the kernel reads tiles from a frame only where it has made room for them.
   if (hasTiles(thread.extendedState)) program.restoreExtendedState(extended, TILE_DATA)

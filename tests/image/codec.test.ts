@@ -37,6 +37,7 @@ const payloads: Readonly<Record<string, object>> = {
       accessed: -1n,
       modified: 5n,
       extents: [{ offset: 1n, sizeBytes: 2n, keptAt: 3n }],
+      memfd: { name: '', seals: 0x20 },
     },
     locks: [{ type: 'POSIX', exclusive: true, start: -(2n ** 63n), length: 2n ** 63n - 1n }],
   },

@@ -21,6 +21,7 @@ const file: FileIdentity = {
     accessed: -1n,
     modified: 5n,
     extents: [{ offset: 4096n, sizeBytes: 4096n, keptAt: HIGHEST }],
+    memfd: { name: 'é', seals: 1 },
   },
 }
 
@@ -55,6 +56,7 @@ export const fullProcess: ProcessModel = {
       timerSlack: 50_000n,
       machineCheckPolicy: 1,
       timeStampCounter: 1,
+      seccomp: { strict: true, filters: [{ program: Uint8Array.of(6, 0, 0, 0, 0, 0, 255, 127), flags: 2 }] },
       timeLimit: { register: 7, address: 0x7fff_0000_0010n, fraction: 1, due: 12_345_678_901n },
       rseq: { pointer: 1n, sizeBytes: 32, signature: 0xf1777777 },
       scheduling: { policy: 3, priority: -1, nice: -20, ioPriority: 4, affinity: Uint8Array.of(3) },
