@@ -25,21 +25,18 @@ import { emitSharedSeccomp } from '../resources/seccomp.js'
 import { emitSignalActions } from '../resources/signal-actions.js'
 import { emitParentDeathSignal } from '../resources/thread-settings.js'
 import { Descriptors } from './descriptor-program.js'
-import { membersOf } from './family.js'
 import type { Member } from './family.js'
+import { Forks } from './forks.js'
 import { Groups } from './groups.js'
 import { emitAdvice, emitInstanceAdvice, emitMapping, emitSeal, writableMapping } from './mapping-program.js'
 import { emitForkedMemory, emitForksOfFirst } from './forked-memory.js'
 import { remainingOf } from './planning.js'
 import type { Planning } from './planning.js'
-import { cloneArgs, CLONE_ARGS_BYTES } from './spawning.js'
 import { keysOf } from './template-program.js'
 import { emitLeader, emitTimeLeft, leave, Threads } from './threads.js'
-import { emitZombie, emitZombiesEnds } from './zombies.js'
+import { emitForgottenEnds, emitZombie, emitZombiesEnds } from './zombies.js'
 
 const CLONE_NEWTIME = 0x80
-const CLONE_PARENT = 0x8000
-const SIGCHLD = 17
 const EUSERS = 87
 const AT_FDCWD = -100
 const O_RDWR_CLOEXEC = 0o2000002
@@ -51,6 +48,7 @@ export class Processes {
   readonly #planning: Planning
   readonly #descriptors: Descriptors
   readonly #groups: Groups
+  readonly #forks: Forks
   /** How many of the others stand at the gate, and are done with what is behind it; whether they may pass, and leave. */
   readonly #ready: bigint
   readonly #go: bigint
@@ -65,6 +63,7 @@ export class Processes {
     const { shared } = planning
     ;[this.#ready, this.#go, this.#done, this.#release] = [shared.word(), shared.word(), shared.word(), shared.word()]
     this.#groups = new Groups(planning)
+    this.#forks = new Forks(planning, (program, member) => this.#emitMember(program, member))
   }
 
   /** @param program of the first process */
@@ -92,12 +91,21 @@ export class Processes {
     emitOwnMemory(program, this.#planning, process, this.#descriptors.emitter(program, index))
     emitFileSystem(program, process, this.#planning.image.descriptions)
     emitProcessSettings(program, process, this.#planning.options.own.oomScoreAdjustment)
-    emitZombiesEnds(program, [...member.elder, ...member.younger])
-    this.#groups.emitEnds(program, member)
+    this.#emitEnds(program, member)
     emitSignalActions(program, process.signalActions)
     if (index === 0) this.#emitGate(program)
     else this.#emitGateOfOthers(program, member)
     this.#emitRest(program, process, index)
+  }
+
+  /** Who was forked to end has ended, and what that has sent is forgotten: what was pending, comes from the image. */
+  #emitEnds(program: Program, member: Member): void {
+    const ends = [
+      emitZombiesEnds(program, [...member.elder, ...member.younger]),
+      this.#groups.emitEnds(program, member),
+      this.#forks.emitEnds(program),
+    ]
+    if (ends.includes(true)) emitForgottenEnds(program)
   }
 
   /** Behind the gate. */
@@ -145,9 +153,9 @@ export class Processes {
   #emitFamily(program: Program, member: Member): void {
     const children = [...member.elder, ...member.younger]
     const fork = (): void => {
-      for (const child of member.elder) this.#fork(program, child)
+      this.#forks.emit(program, member.elder)
       if (member.leadsSession) this.#emitSession(program, member)
-      for (const child of member.younger) this.#fork(program, child)
+      this.#forks.emit(program, member.younger)
       this.#groups.emitLost(program, member)
     }
     if (children.length > 0 && member === this.#planning.family.first) emitForksOfFirst(program, this.#planning, fork)
@@ -158,21 +166,6 @@ export class Processes {
     program.for('session', () => program.call('setsid'))
     const { processes, descriptions } = this.#planning.image
     if (process !== undefined) emitControl(this.#descriptors.emitter(program, processes.indexOf(process)), descriptions, pid)
-  }
-
-  #fork(program: Program, child: Member): void {
-    const { bundle, failed, stows } = this.#planning
-    const stow = [...membersOf(child)].flatMap(({ process }) => (process === undefined ? [] : (stows.get(process) ?? [])))
-    const kind = child.zombie === undefined ? 'process' : 'zombie'
-    const own = bundle.program(`${kind} ${child.pid}`, failed.instance)
-    program.for(`${kind} ${child.pid}`, () => {
-      for (const one of stow) one.emitForked(program, true)
-      const args = { flags: child.isSibling ? CLONE_PARENT : 0, pid: child.pid, exitSignal: child.isSibling ? 0 : SIGCHLD }
-      program.spawn(own, cloneArgs(this.#planning, args), CLONE_ARGS_BYTES)
-      for (const one of stow) one.emitRelease(program)
-    })
-    for (const one of stow) one.emitForked(own, false)
-    this.#emitMember(own, child)
   }
 
   #emitGate(program: Program): void {
