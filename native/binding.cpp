@@ -102,6 +102,7 @@ static void add_sockets(Exports exports) {
   exports.add<peer_name>("getpeername");
   exports.add<get_socket_option>("getsockopt");
   exports.add<set_socket_option>("setsockopt");
+  exports.add<read_tcp_state>("readTcpState");
   exports.add<[](int socket, ByteView bytes, const std::vector<int>& descriptors, std::optional<int> flags) {
     send_message(socket, bytes, descriptors, flags.value_or(0));
   }>("sendMessage");

@@ -9,6 +9,7 @@
 #include "process/process.hpp"
 #include "process/spawn.hpp"
 #include "socket/message.hpp"
+#include "socket/tcp_repair.hpp"
 #include "tables/tables.hpp"
 #include "trace/wait_status.hpp"
 
@@ -68,6 +69,16 @@ inline Napi::Value to_js(Napi::Env env, Message&& message) {
                       {"descriptors", to_js(env, std::move(message.descriptors))},
                       {"sender", to_js(env, message.sender)},
                       {"credentials", to_js(env, message.credentials)}});
+}
+
+inline Napi::Value to_js(Napi::Env env, TcpState&& state) {
+  return object(env, {{"sendSequence", to_js(env, state.send_sequence)},
+                      {"receiveSequence", to_js(env, state.receive_sequence)},
+                      {"timestamp", to_js(env, state.timestamp)},
+                      {"largestSegment", to_js(env, state.largest_segment)},
+                      {"window", to_js(env, state.window)},
+                      {"sent", to_js(env, state.sent)},
+                      {"received", to_js(env, state.received)}});
 }
 
 inline Napi::Value to_js(Napi::Env env, Spawned&& spawned) {

@@ -64,6 +64,23 @@ export interface Reading {
   readonly reading: unique symbol
 }
 
+/** A TCP connection as repair mode shows it. A FIN takes one sequence number. */
+export interface TcpState {
+  /** Of the byte that would be written, and received, next. */
+  readonly sendSequence: number
+  readonly receiveSequence: number
+  /** The clock of its timestamps, as TCP_TIMESTAMP sets it. */
+  readonly timestamp: number
+  /** The largest segment that was agreed on. */
+  readonly largestSegment: number
+  /** struct tcp_repair_window (linux/tcp.h). */
+  readonly window: Uint8Array
+  /** What the peer has not acknowledged, sent or not. */
+  readonly sent: Uint8Array
+  /** What was not read. */
+  readonly received: Uint8Array
+}
+
 export interface FileStatus {
   readonly device: bigint
   readonly inode: bigint
@@ -200,6 +217,11 @@ export interface Native {
   getpeername(fd: number): Uint8Array | null
   getsockopt(fd: number, level: number, option: number, length: number): Uint8Array
   setsockopt(fd: number, level: number, option: number, value: Uint8Array): void
+  /**
+   * What only repair mode tells of a TCP connection, which is left as it was, even if this process is killed meanwhile. For one that nobody
+   * uses at the time; throws EPERM without CAP_NET_ADMIN over its network namespace.
+   */
+  readTcpState(fd: number): TcpState
   /** sendmsg with SCM_RIGHTS; at most 253 descriptors. They stay open here. */
   sendMessage(socketFd: number, bytes: Uint8Array, descriptors: readonly number[], flags?: number): void
   /** recvmsg; blocking unless MSG_DONTWAIT is in `flags` (then null at EAGAIN). Throws EMSGSIZE when the message was cut off. */

@@ -14,6 +14,7 @@ import type { SeenProcess } from '../resources/description.js'
 import { collectDescriptions, seeDescriptors, seenTree } from '../resources/descriptors.js'
 import { keepContents } from '../resources/kept-content.js'
 import type { KeptContent } from '../resources/kept-content.js'
+import { closeSilently, takeConnections } from '../resources/tcp/silence.js'
 import type { PeerQuestion } from '../resources/unix/peer-question.js'
 import { familyOf } from '../restore/family.js'
 import { Refusals } from '../resources/refusal.js'
@@ -45,8 +46,10 @@ export interface RawCheckpoint {
   readonly standstillMs: number
 }
 
+const POLLIN = 1
 const SIGKILL = 9
 const SIGSTOP = 19
+const DEATH_TIMEOUT_MS = 5000
 
 /** Makes an image safe, on disk. */
 export type Commit = (image: Omit<RawCheckpoint, 'standstillMs'>) => Promise<void>
@@ -229,8 +232,18 @@ async function settle(
     return { ...image, standstillMs, pageFd: await commitPages() }
   }
   const pageFd = await commitPages()
+  const connections =
+    then === 'kill'
+      ? takeConnections(
+          image.model,
+          processes.map(({ pidfd }) => pidfd),
+        )
+      : []
   // Sent while they stand still, so that it takes effect before the first instruction.
   for (const { pidfd } of processes) native.pidfdSendSignal(pidfd, then === 'kill' ? SIGKILL : SIGSTOP)
   seized.release()
-  return { ...image, standstillMs: standstill(), pageFd }
+  const standstillMs = standstill()
+  if (connections.length > 0) for (const { pidfd } of processes) native.poll(pidfd, POLLIN, DEATH_TIMEOUT_MS)
+  closeSilently(connections)
+  return { ...image, standstillMs, pageFd }
 }

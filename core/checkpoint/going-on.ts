@@ -28,33 +28,58 @@ export function unnoticed(state: ThreadState, limit: TimeLimit | undefined, memF
   return { ...state, registers: withTimeLeft(registers, limit, some) }
 }
 
-/** The thread as it leaves the restorer. @param forProcess pending signals of the process, which any thread may take */
+/** Threads as they leave the restorer, and the signals that still wait for the process then. */
 export function goingOn(
-  thread: ThreadModel,
-  limit: TimeLimit | undefined,
+  threads: readonly (ThreadModel & { readonly limit: TimeLimit | undefined })[],
   forProcess: readonly Uint8Array[],
   actions: readonly SignalAction[],
-): ThreadModel {
-  const before = BigUint64Array.from(thread.registers)
-  const handling = firstHandling([thread.pendingSignals, forProcess], thread.signalMask, actions)
-  const registers = restartable(before, handling, limit !== undefined)
-  // Where a handler runs, the call that is not restarted has ended, and so has its limit.
-  return { ...thread, registers: [...registers], timeLimit: handling === 'none' ? (limit ?? null) : null }
+): { threads: ThreadModel[]; pendingSignals: Uint8Array[] } {
+  const queues = threads.map(({ pendingSignals }) => [...pendingSignals])
+  const pendingSignals = hand(forProcess, threads, queues, actions)
+  const going = threads.map(({ limit, ...thread }, i): ThreadModel => {
+    const queue = queues[i] ?? []
+    const handling = firstHandling(queue, thread.signalMask, actions)
+    const registers = restartable(BigUint64Array.from(thread.registers), handling, limit !== undefined)
+    // Where a handler runs, the call that is not restarted has ended, and so has its limit.
+    return { ...thread, registers: [...registers], pendingSignals: queue, timeLimit: handling === 'none' ? (limit ?? null) : null }
+  })
+  return { threads: going, pendingSignals }
 }
 
 /**
- * What the first handler that runs says of the call; it alone decides (handle_signal() in arch/x86/kernel/signal.c). A thread's own signals
- * come before those of the process, the lower number first. Signals that are ignored, or whose default is nothing, run none; the mask is the one that the thread
- * returns with: a signal that only the mask of a ppoll or sigsuspend lets in is handled when that call is made again.
+ * A signal for the process is handled by one thread, and ends the call of that one only: so it is decided here which. The leader comes first, as for
+ * the kernel, and no thread gets a second one, which would change their order. What nobody takes at once goes on waiting.
  */
-export function firstHandling(queues: readonly (readonly Uint8Array[])[], signalMask: bigint, actions: readonly SignalAction[]): Handling {
-  for (const queue of queues) {
-    const signals = queue.map(signalOf).filter((signal) => (signalMask & (1n << BigInt(signal - 1))) === 0n)
-    for (const signal of signals.sort((a, b) => rank(a) - rank(b))) {
-      const action = actions.find((candidate) => candidate.signal === signal)
-      if (action === undefined || action.handler === SIG_DFL || action.handler === SIG_IGN) continue
-      return (action.flags & SA_RESTART) !== 0n ? 'restarts' : 'interrupts'
-    }
+function hand(
+  signals: readonly Uint8Array[],
+  threads: readonly ThreadModel[],
+  queues: Uint8Array[][],
+  actions: readonly SignalAction[],
+): Uint8Array[] {
+  const taken = new Set<Uint8Array>()
+  for (const info of signals.toSorted((a, b) => rank(signalOf(a)) - rank(signalOf(b)))) {
+    const taker = threads.findIndex(
+      ({ signalMask }, i) =>
+        firstHandling([info], signalMask, actions) !== 'none' && firstHandling(queues[i] ?? [], signalMask, actions) === 'none',
+    )
+    if (taker < 0) continue
+    queues[taker]?.push(info)
+    taken.add(info)
+  }
+  return signals.filter((info) => !taken.has(info))
+}
+
+/**
+ * What the first handler that runs says of the call; it alone decides (handle_signal() in arch/x86/kernel/signal.c). The lower number comes
+ * first. Signals that are ignored, or whose default is nothing, run none; the mask is the one that the thread returns with: a signal that
+ * only the mask of a ppoll or sigsuspend lets in is handled when that call is made again.
+ */
+export function firstHandling(queue: readonly Uint8Array[], signalMask: bigint, actions: readonly SignalAction[]): Handling {
+  const signals = queue.map(signalOf).filter((signal) => (signalMask & (1n << BigInt(signal - 1))) === 0n)
+  for (const signal of signals.sort((a, b) => rank(a) - rank(b))) {
+    const action = actions.find((candidate) => candidate.signal === signal)
+    if (action === undefined || action.handler === SIG_DFL || action.handler === SIG_IGN) continue
+    return (action.flags & SA_RESTART) !== 0n ? 'restarts' : 'interrupts'
   }
   return 'none'
 }

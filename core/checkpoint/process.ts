@@ -100,7 +100,7 @@ export function collectProcess(
     const copy = startCopy(pid, memFd, mappings, scan, [scratch, ...lent.ranges], collection.pageFile)
     try {
       step('threads')
-      const threads = states.map((state) => collectThread(target, state, gadgets, scratch))
+      const threads = states.map((state, i) => ({ ...collectThread(target, state, gadgets, scratch), limit: limits[i] }))
       step('parasite')
       const region = findHole(lines, REGION_BYTES)
       const pending = pendingIn(pid, threads)
@@ -111,6 +111,8 @@ export function collectProcess(
       copy.rest()
       collection.end = keepDeleted(pid, collection.pageFile, deletedFiles(mappings, lines), scan.end)
       const status = readStatus(pid)
+      // All signals that wait decide how calls go on, those of timers, which the timers send anew, too.
+      const going = goingOn(threads, pending.process, answers.signalActions)
       const memory: MemoryModel = {
         mappings: withCarriedKeys(target, mappings, protectionKeys),
         protectionKeys,
@@ -125,14 +127,11 @@ export function collectProcess(
         parentPid: tree.processes.find((other) => other.pid === target.parentPid)?.innerPid ?? 0,
         groupId: innermost(status, 'NSpgid'),
         sessionId: innermost(status, 'NSsid'),
-        threads: threads.map((thread, i) => {
-          const model = goingOn(thread, limits[i], pending.process, answers.signalActions)
-          return { ...model, pendingSignals: withoutTimers(model.pendingSignals, answers.posixTimers) }
-        }),
+        threads: going.threads.map((thread) => ({ ...thread, pendingSignals: withoutTimers(thread.pendingSignals, answers.posixTimers) })),
+        pendingSignals: withoutTimers(going.pendingSignals, answers.posixTimers),
         memory,
         descriptors: descriptorModels(seen, target),
         fileSystem: collectFileSystem(target, status),
-        pendingSignals: withoutTimers(pending.process, answers.posixTimers),
         limits: collectLimits(pid),
         ...answers,
       }

@@ -24,10 +24,17 @@ interface Ran {
   readonly count: number
 }
 
+interface Asleep extends Ran {
+  readonly tid: number
+  readonly call: bigint
+  readonly processor: number
+}
+
 const CLOCK_MONOTONIC = 1
 const STAT_STATE = 3 - 3
 const STAT_PROCESSOR = 39 - 3
 const RESTART_SYSCALL = 219n
+const ERESTART_RESTARTBLOCK = -516n
 const POLL = 7n
 const NANOSLEEP = 35n
 const FUTEX = 202n
@@ -35,43 +42,49 @@ const CLOCK_NANOSLEEP = 230n
 const LEAST_ADDRESS = 4096n
 /** sched_setaffinity(2) wants a multiple of 8; 8192 processors. */
 const AFFINITY_BYTES = 1024
-const LOOKS = 8
+const LOOKS = 4
 
 /** The registers with the number of the call that a thread was in, where they say restart_syscall: the kernel goes on with it either way. */
 export function asFirstMade(registers: BigUint64Array, call: bigint | undefined): BigUint64Array {
   return call === undefined || get(registers, 'origRax') !== RESTART_SYSCALL ? registers : withRegisters(registers, { origRax: call })
 }
 
+/** Whether a thread is about to go on with a call that was interrupted before: stopped before restart_syscall(2), or in it. */
+export function isRestarting(registers: BigUint64Array): boolean {
+  const [rax, origRax] = [BigInt.asIntN(64, get(registers, 'rax')), BigInt.asIntN(64, get(registers, 'origRax'))]
+  return origRax === RESTART_SYSCALL ? rax === ERESTART_RESTARTBLOCK : rax === RESTART_SYSCALL && origRax < 0n
+}
+
 /** Those of the threads that sleep in a call with a time limit. Reads only; what cannot be read is left out. */
 export function noteSleeps(pid: number, tids: readonly number[]): Map<number, Sleep> {
-  const asleep = tids.flatMap((tid) => {
-    const found = asleepIn(pid, tid)
-    return found === undefined ? [] : [{ tid, ...found }]
-  })
-  const started = asleep.length === 0 ? new Map<number, bigint>() : clocksOf(new Set(asleep.map(({ processor }) => processor)))
+  const look = (): Asleep[] => tids.flatMap((tid) => asleepIn(pid, tid) ?? [])
+  const processors = new Set(look().map(({ processor }) => processor))
+  if (processors.size === 0) return new Map()
+  const clocks = clocksOf(processors)
+  // Once more, as asking for the clocks takes its time: a note is worth the more the less comes between it and the freeze.
   return new Map(
-    asleep.flatMap(({ tid, call, processor, at, count }) => {
-      const start = started.get(processor)
-      return start === undefined ? [] : [[tid, { call, since: start + at, count }]]
+    look().flatMap(({ tid, call, processor, at, count }) => {
+      const clock = clocks.get(processor)
+      return clock === undefined ? [] : [[tid, { call, since: clock + at, count }]]
     }),
   )
 }
 
 /** Whether the thread, stopped by now, has slept in one go since it was noted: it has gone to sleep once more, in its stop. */
 export function sleptOn(pid: number, tid: number, sleep: Sleep): boolean {
-  return lastRun(pid, tid)?.count === sleep.count + 1
+  return lastRun(`/proc/${pid}/task/${tid}`)?.count === sleep.count + 1
 }
 
-function asleepIn(pid: number, tid: number): (Ran & { call: bigint; processor: number }) | undefined {
+function asleepIn(pid: number, tid: number): Asleep | undefined {
   try {
     const call = callOf(pid, tid)
     if (call === undefined || !isTimed(call)) return undefined
-    const before = lastRun(pid, tid)
+    const before = lastRun(`/proc/${pid}/task/${tid}`)
     const stat = readStat(pid, tid)
-    const ran = lastRun(pid, tid)
+    const ran = lastRun(`/proc/${pid}/task/${tid}`)
     // No switch between the two looks: what the second one says belongs together.
     if (before === undefined || ran?.count !== before.count || stat[STAT_STATE] !== 'S') return undefined
-    return { ...ran, call, processor: Number(stat[STAT_PROCESSOR]) }
+    return { ...ran, tid, call, processor: Number(stat[STAT_PROCESSOR]) }
   } catch {
     return undefined
   }
@@ -93,9 +106,9 @@ function callOf(pid: number, tid: number): bigint | undefined {
   return BigInt(first) < LEAST_ADDRESS ? CLOCK_NANOSLEEP : NANOSLEEP
 }
 
-function lastRun(pid: number, tid: number): Ran | undefined {
+function lastRun(task: string): Ran | undefined {
   try {
-    const text = readFileSync(`/proc/${pid}/task/${tid}/sched`, 'latin1')
+    const text = readFileSync(`${task}/sched`, 'latin1')
     const at = /^se\.exec_start\s*:\s*(\d+)\.(\d{6})$/m.exec(text)
     const count = /^nr_voluntary_switches\s*:\s*(\d+)$/m.exec(text)?.[1]
     if (at === null || count === undefined) return undefined
@@ -119,10 +132,9 @@ function clocksOf(processors: ReadonlySet<number>): Map<number, bigint> {
   } catch {
     return clocks
   }
-  const tid = Number(native.syscall('gettid', []))
   try {
     for (const processor of processors) {
-      const clock = onProcessor(processor) ? clockHere(tid) : undefined
+      const clock = onProcessor(processor) ? clockHere() : undefined
       if (clock !== undefined) clocks.set(processor, clock)
     }
   } finally {
@@ -144,12 +156,12 @@ function onProcessor(processor: number): boolean {
 }
 
 /** A yield brings `exec_start` up to date; the closest of several looks counts, as anything may come between. */
-function clockHere(tid: number): bigint | undefined {
+function clockHere(): bigint | undefined {
   let closest: bigint | undefined
   for (let look = 0; look < LOOKS; look++) {
     native.syscall('sched_yield', [])
     const now = native.clockGettime(CLOCK_MONOTONIC)
-    const ran = lastRun(process.pid, tid)
+    const ran = lastRun('/proc/thread-self')
     if (ran === undefined) return undefined
     const difference = now - ran.at
     if (closest === undefined || difference < closest) closest = difference

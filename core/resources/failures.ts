@@ -14,12 +14,15 @@ const EEXIST = 17
 const EMFILE = 24
 const ENOSPC = 28
 const EADDRINUSE = 98
+const EADDRNOTAVAIL = 99
 
 const SELF = 'is the process that was checkpointed still running?'
 
 export function explainFailure({ name, purpose }: Operation, errno: number): Explanation | undefined {
   if (name === 'clone3') return explainPid(errno)
   if (name === 'inotify_init1' || name === 'inotify_add_watch') return explainInotify(errno)
+  if (name === 'bind' && errno === EADDRNOTAVAIL) return missingAddress
+  if (name === 'connect' && errno === EADDRNOTAVAIL && /\bTCP connection\b/.test(purpose)) return takenConnection
   if (name === 'bind' || name === 'listen') return explainName(/\b(?:TCP|UDP) port (\d+)/.exec(purpose)?.[1], errno)
   if (purpose.endsWith('nobody else reads')) {
     const message = `another process reads from it, and would be given the data that stood in it. Stop that process (${SELF}).`
@@ -34,6 +37,17 @@ export function explainFailure({ name, purpose }: Operation, errno: number): Exp
   if (!isLock || (errno !== EAGAIN && errno !== EACCES)) return undefined
   const message = `another process holds a lock on its file. Stop that process (${SELF}).`
   return { code: 'THAW_FILE_LOCKED', message }
+}
+
+const missingAddress: Explanation = {
+  code: 'THAW_ADDRESS_MISSING',
+  message:
+    'its address is none of this network. Restore into the network of the host (--network host), or use the loopback in the warm-up.',
+}
+
+const takenConnection: Explanation = {
+  code: 'THAW_PORT_TAKEN',
+  message: `a connection with the same ports exists (${SELF}). Stop it, or restore with a network of its own (--network new).`,
 }
 
 function explainPid(errno: number): Explanation | undefined {

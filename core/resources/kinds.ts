@@ -8,6 +8,7 @@ import { inetSocket } from './inet-socket.js'
 import { inotify } from './inotify.js'
 import { ioUring } from './io-uring.js'
 import { namedPipe } from './named-pipe.js'
+import { netlinkSocket } from './netlink-socket.js'
 import { O_PATH, S_IFBLK, S_IFCHR, S_IFMT, S_IFSOCK } from './open-flags.js'
 import { pipe } from './pipe.js'
 import { pty } from './pty.js'
@@ -16,8 +17,11 @@ import { signalFd } from './signalfd.js'
 import { socketOf } from './socket/seen-socket.js'
 import { standardStream } from './standard-stream.js'
 import { tcpClosed } from './tcp-closed.js'
+import { tcpConnection } from './tcp-connection.js'
 import { tcpListener } from './tcp-listener.js'
+import { tcpWaiting } from './tcp-waiting.js'
 import { timerFd } from './timerfd.js'
+import { udpSocket } from './udp-socket.js'
 import { unixSocket } from './unix-socket.js'
 
 export { explainFailure } from './failures.js'
@@ -40,8 +44,12 @@ export const descriptionKinds: readonly DescriptionKind<unknown>[] = [
   ioUring,
   unixSocket,
   tcpListener,
+  tcpConnection,
+  tcpWaiting,
   tcpClosed,
   inetSocket,
+  udpSocket,
+  netlinkSocket,
   epoll,
   regularFile,
 ]
@@ -70,7 +78,6 @@ const words: readonly (readonly [RegExp, string])[] = [
 const families: ReadonlyMap<number, string> = new Map([
   [2, 'a raw IPv4 socket, or one of another protocol than TCP and UDP'],
   [10, 'a raw IPv6 socket, or one of another protocol than TCP and UDP'],
-  [16, 'a netlink socket'],
   [17, 'a packet socket'],
   [29, 'a CAN socket'],
   [31, 'a Bluetooth socket'],

@@ -8,18 +8,24 @@ import { defineKind } from './description.js'
 import type { DescriptionKind, Emitter, SeenDescription, SeenTree } from './description.js'
 import { closeDescriptor } from './emission.js'
 import { refusal } from './refusal.js'
-import { isAnywhere, isLoopback, loopbackAddress, portOf, printAddress } from './socket/address.js'
-import { AF_INET, AF_INET6, IPPROTO_TCP, SO_LINGER, SOL_SOCKET } from './socket/option-table.js'
-import { collectOptions, emitOptions } from './socket/options.js'
+import { loopbackAddress, printAddress } from './socket/address.js'
+import { AF_INET, IPPROTO_TCP, SO_LINGER, SOL_SOCKET } from './socket/option-table.js'
+import { emitOptions } from './socket/options.js'
 import type { SocketOption } from './socket/options.js'
 import { socketOf } from './socket/seen-socket.js'
 import { TCP_CLOSE, TCP_LISTEN, tcpInfo } from './socket/tcp-info.js'
+import { collectSetOptions } from './tcp/own-options.js'
+import { waitsFor } from './tcp/backlog.js'
+import { isTcp } from './tcp/peer.js'
+import { bytesUnread, peekUnread } from './tcp/unread.js'
 
 export interface TcpClosed {
   family: number
   /** ECONNRESET, for the next call to report. */
   errorPending: boolean
   options: SocketOption[]
+  /** Came before the end. */
+  unread: Uint8Array
 }
 
 const SOCK_STREAM = 1
@@ -28,14 +34,11 @@ const SO_ERROR = 4
 const POLLIN = 0x1
 const POLLERR = 0x8
 const POLLRDHUP = 0x2000
+/** What a new connection takes in at once. */
+const MOST_UNREAD = 32768
 const RESET_TIMEOUT_MS = 1000
-/** What the connection made of itself, not the program: maximum segment, window, processor, pacing. */
-const negotiated: ReadonlySet<string> = new Set(['6:2', '6:10', '1:49', '1:47'])
-
-export function isTcp(seen: SeenDescription): boolean {
-  const socket = socketOf(seen)
-  return socket !== undefined && (socket.family === AF_INET || socket.family === AF_INET6) && socket.protocol === IPPROTO_TCP
-}
+/** Largest window, pacing: what a closed connection has no use for. */
+const useless: ReadonlySet<string> = new Set(['6:10', '1:47'])
 
 const events = (seen: SeenDescription): number => native.poll(seen.duplicate(), POLLIN | POLLRDHUP, 0)
 
@@ -53,44 +56,38 @@ export const tcpClosed: DescriptionKind<unknown> = defineKind<TcpClosed>({
     const family = socketOf(seen)?.family ?? AF_INET
     const closed = tcpInfo(seen).state === TCP_CLOSE
     if (!closed) refuseConnection(seen, tree)
-    const options = collectOptions(seen, family, SOCK_STREAM, IPPROTO_TCP).filter(
-      ({ level, option }) => !negotiated.has(`${level}:${option}`),
-    )
-    return { family, errorPending: !closed || (events(seen) & POLLERR) !== 0, options }
+    if (bytesUnread(seen) > MOST_UNREAD) refuseUnread(seen)
+    const unread = tree.frozen ? peekUnread(seen) : new Uint8Array()
+    const options = collectSetOptions(seen, family).filter(({ level, option }) => !useless.has(`${level}:${option}`))
+    return { family, errorPending: !closed || (events(seen) & POLLERR) !== 0, options, unread }
   },
 
-  open({ family, errorPending, options }, emitter) {
+  open({ family, errorPending, options, unread }, emitter) {
     const { program } = emitter
-    const fd = resetConnection(family, emitter)
+    const fd = resetConnection(family, unread, emitter)
     if (!errorPending) program.call('getsockopt', [fd, SOL_SOCKET, SO_ERROR, program.bundle.allocate(4), program.bundle.words(4)])
     emitOptions(program, fd, options, 'others')
     return fd
   },
 })
 
-function refuseConnection(seen: SeenDescription, tree: SeenTree): void {
-  const local = native.getsockname(seen.duplicate())
-  const peer = native.getpeername(seen.duplicate())
-  const isPeer = (other: SeenDescription): boolean =>
-    peer !== null &&
-    isTcp(other) &&
-    sameAddress(native.getsockname(other.duplicate()), peer) &&
-    sameAddress(native.getpeername(other.duplicate()), local)
-  if (tree.descriptions.some(isPeer))
-    throw refusal(
-      seen,
-      'THAW_TCP_INSIDE',
-      `is a TCP connection to ${printAddress(peer ?? local)}, within the fixture, which is not carried yet`,
-      'Close it in the warm-up, or use a unix socket.',
-    )
-  const waitsFor = tree.descriptions.find(
-    (other) => peer !== null && socketOf(other)?.listening === true && isTcp(other) && reaches(peer, native.getsockname(other.duplicate())),
+function refuseUnread(seen: SeenDescription): never {
+  throw refusal(
+    seen,
+    'THAW_TCP_UNREAD',
+    `is a TCP connection that comes back as closed, and has ${bytesUnread(seen)} bytes that it has not read, of which ${MOST_UNREAD} can be carried`,
+    'Let it read them, or close it, before the checkpoint.',
   )
-  if (peer !== null && waitsFor !== undefined)
+}
+
+function refuseConnection(seen: SeenDescription, tree: SeenTree): void {
+  const peer = native.getpeername(seen.duplicate())
+  const listener = waitsFor(seen, tree)
+  if (peer !== null && listener !== undefined)
     throw refusal(
       seen,
       'THAW_TCP_BACKLOG',
-      `is a TCP connection to ${printAddress(peer)}, which descriptor ${waitsFor.fd} listens for and has not accepted yet`,
+      `is a TCP connection to ${printAddress(peer)}, which descriptor ${listener.fd} listens for and has not accepted yet`,
       'Let it accept the connection before the checkpoint.',
     )
   if (tree.options.tcp === 'close') return
@@ -98,19 +95,8 @@ function refuseConnection(seen: SeenDescription, tree: SeenTree): void {
   throw refusal(seen, 'THAW_TCP_OUTSIDE', is, "Close it in the warm-up, start that server inside the fixture, or pass { tcp: 'close' }.")
 }
 
-/** A local connection whose accepted end is nowhere in the tree. */
-function reaches(peer: Uint8Array, listening: Uint8Array): boolean {
-  if (portOf(peer) !== portOf(listening)) return false
-  return sameAddress(peer, listening) || (isLoopback(peer) && isAnywhere(listening))
-}
-
-/** As printed, since IPv4 may show in an IPv6 address on one side. */
-function sameAddress(a: Uint8Array | null, b: Uint8Array | null): boolean {
-  return a !== null && b !== null && printAddress(a) === printAddress(b)
-}
-
 /** A connection to ourselves, whose other end is closed the hard way (SO_LINGER of no seconds). */
-function resetConnection(family: number, emitter: Emitter): Cell {
+function resetConnection(family: number, unread: Uint8Array, emitter: Emitter): Cell {
   const { program } = emitter
   const { bundle } = program
   const address = loopbackAddress(family)
@@ -123,6 +109,7 @@ function resetConnection(family: number, emitter: Emitter): Cell {
   const blocking = program.call('socket', [family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP])
   program.call('connect', [blocking, name, address.length])
   const peer = program.call('accept4', [listener, 0, 0, SOCK_CLOEXEC])
+  if (unread.length > 0) program.call('write', [peer, bundle.bytes(unread, 1), unread.length], { equal: unread.length })
   program.call('setsockopt', [peer, SOL_SOCKET, SO_LINGER, bundle.bytes(new Uint8Array(Int32Array.of(1, 0).buffer)), 8])
   closeDescriptor(program, peer)
   closeDescriptor(program, listener)

@@ -2,7 +2,6 @@
 import { native } from '../../native/index.js'
 import { defineKind } from './description.js'
 import type { DescriptionKind } from './description.js'
-import { refusal } from './refusal.js'
 import { portOf } from './socket/address.js'
 import { bindWithOptions, emitSocket } from './socket/emission.js'
 import { AF_INET, AF_INET6, IPPROTO_TCP } from './socket/option-table.js'
@@ -10,6 +9,7 @@ import { collectOptions } from './socket/options.js'
 import type { SocketOption } from './socket/options.js'
 import { socketOf } from './socket/seen-socket.js'
 import { tcpInfo } from './socket/tcp-info.js'
+import { refuseBacklog } from './tcp/backlog.js'
 
 export interface TcpListener {
   family: number
@@ -33,17 +33,11 @@ export const tcpListener: DescriptionKind<unknown> = defineKind<TcpListener>({
     )
   },
 
-  collect(seen) {
+  collect(seen, tree) {
     const family = socketOf(seen)?.family ?? AF_INET
     const address = native.getsockname(seen.duplicate())
-    const { waiting, backlog } = tcpInfo(seen)
-    if (waiting > 0)
-      throw refusal(
-        seen,
-        'THAW_TCP_BACKLOG',
-        `listens on TCP port ${portOf(address)} and has connections that it has not accepted yet (${waiting})`,
-        'Let it accept them, or close them, before the checkpoint.',
-      )
+    const { backlog } = tcpInfo(seen)
+    refuseBacklog(seen, tree)
     return { family, address, backlog, options: collectOptions(seen, family, SOCK_STREAM, IPPROTO_TCP) }
   },
 

@@ -17,7 +17,7 @@ import { emitAftermath, emitBind } from './unix/names.js'
 import type { SocketFile } from './unix/names.js'
 import { listenerFor, openEnd, settleEnd } from './unix/pairs.js'
 import { asMaker } from './unix/credentials.js'
-import type { UnixCredentials } from './unix/credentials.js'
+import type { UnixMaker } from './unix/credentials.js'
 import type { UnixMessage } from './unix/queue.js'
 import { emitWaiting, rememberClient } from './unix/waiting.js'
 
@@ -49,9 +49,9 @@ export interface UnixSocket {
   reset: boolean
   options: SocketOption[]
   queue: UnixMessage[]
-  /** Who listened, and who connected (or made the pair): what SO_PEERCRED shows to the other side. Null where nobody in the tree knows it. */
-  listened: UnixCredentials | null
-  connected: UnixCredentials | null
+  /** Who listened, and who connected (or made the pair): what SO_PEERCRED and SO_PEERGROUPS show to the other side. Null where nobody in the tree knows it. */
+  listened: UnixMaker | null
+  connected: UnixMaker | null
 }
 
 const SOCK_DGRAM = 2

@@ -6,12 +6,15 @@ const failed = (name: string, purpose: string): Operation => ({ name, purpose })
 const EAGAIN = 11
 const EADDRINUSE = 98
 const EACCES = 13
+const EADDRNOTAVAIL = 99
 
 test.each([
   ['bind', 'descriptor 3 (tcp listener): TCP port 3000', EADDRINUSE, 'THAW_PORT_TAKEN'],
   ['listen', 'descriptor 3 (tcp listener): TCP port 3000', EADDRINUSE, 'THAW_PORT_TAKEN'],
   ['bind', 'descriptor 3 (tcp listener): TCP port 80', EACCES, 'THAW_PORT_REFUSED'],
   ['bind', 'descriptor 3 (unix socket): name @x', EADDRINUSE, 'THAW_NAME_TAKEN'],
+  ['bind', 'descriptor 3 (udp socket): UDP port 53', EADDRNOTAVAIL, 'THAW_ADDRESS_MISSING'],
+  ['connect', 'descriptor 3 (tcp connection): TCP connection 127.0.0.1:1 to 127.0.0.1:2', EADDRNOTAVAIL, 'THAW_PORT_TAKEN'],
   ['fcntl', 'descriptor 3 (regular file): POSIX lock', EAGAIN, 'THAW_FILE_LOCKED'],
   ['flock', 'descriptor 3 (regular file): flock', EAGAIN, 'THAW_FILE_LOCKED'],
 ])('%s for %s', (name, purpose, errno, code) => {

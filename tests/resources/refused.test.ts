@@ -20,7 +20,7 @@ const refused: Readonly<Record<string, string>> = {
   perf: 'THAW_DESCRIPTOR',
   bpf: 'THAW_DESCRIPTOR',
   raw: 'THAW_DESCRIPTOR',
-  netlink: 'THAW_DESCRIPTOR',
+  netlink: 'THAW_NETLINK_QUEUE',
   packet: 'THAW_DESCRIPTOR',
   pty: 'THAW_PTY_HALF',
   'pty-data': 'THAW_PTY_DATA',

@@ -10,6 +10,7 @@ const SOCK_DGRAM = 2
 const SOL_SOCKET = 1
 const SO_KEEPALIVE = 9
 const SO_SNDBUF = 7
+const SO_TIMESTAMP = 29
 const IPPROTO_IP = 0
 const IP_ADD_MEMBERSHIP = 35
 
@@ -37,13 +38,19 @@ test('a listening socket is carried with its port, backlog and the options that 
   expect(portOf(payload['address'] as Uint8Array)).toBeGreaterThan(0)
 })
 
-test('a connection that waits to be accepted is refused, at both ends', () => {
+test('a connection that waits to be accepted is carried without data, and refused with it, at both ends', () => {
   using own = new OwnDescriptors()
   const listening = own.keep(native.socket(AF_INET, SOCK_STREAM, 0))
   native.bindSocket(listening, loopbackAddress(AF_INET))
   native.listenSocket(listening, 7)
   const client = own.keep(native.socket(AF_INET, SOCK_STREAM, 0))
   native.connectSocket(client, native.getsockname(listening))
+  {
+    using tree = new OwnTree()
+    expect(tree.collect(client)).toMatchObject({ listener: tree.seen(listening).id, position: 0, count: 1, ended: false })
+    expect(tree.collect(listening)).toMatchObject({ backlog: 7 })
+  }
+  native.sendMessage(client, Buffer.from('unread'), [])
   using tree = new OwnTree({ tcp: 'close' })
   for (const fd of [listening, client]) expect(() => tree.collect(fd)).toThrow(expect.objectContaining({ code: 'THAW_TCP_BACKLOG' }))
 })
@@ -59,26 +66,23 @@ test('sockets that are not connected are carried: fresh, bound, UDP with its pee
   using tree = new OwnTree()
   const options = tree.collect(fresh)['options'] as { option: number; value: Uint8Array }[]
   expect(options.find(({ option }) => option === SO_SNDBUF)?.value).toEqual(intBytes(60_000))
-  expect(tree.collect(fresh)).toMatchObject({ address: new Uint8Array(), peer: new Uint8Array() })
+  expect(tree.collect(fresh)).toMatchObject({ address: new Uint8Array() })
   expect(tree.collect(bound)).toMatchObject({ address: native.getsockname(bound) })
   expect(tree.collect(connected)).toMatchObject({ peer: native.getsockname(bound) })
   expect(isUnbound(native.getsockname(fresh))).toBe(true)
   native.sendMessage(connected, Buffer.from('unread'), [])
+  const queue = [{ data: new Uint8Array(Buffer.from('unread')), sender: native.getsockname(connected) }]
+  expect(tree.collect(bound)).toMatchObject({ queue })
+  native.setsockopt(bound, SOL_SOCKET, SO_TIMESTAMP, intBytes(1))
   expect(() => tree.collect(bound)).toThrow(expect.objectContaining({ code: 'THAW_UDP_QUEUE' }))
 })
 
-test('a UDP socket that may be in a multicast group is refused, while any is joined', () => {
+test('a UDP socket is carried with the multicast groups that it has joined, and no others', () => {
   using own = new OwnDescriptors()
-  const fd = own.keep(native.socket(AF_INET, SOCK_DGRAM, 0))
-  const anywhere = new Uint8Array(16)
-  anywhere[0] = AF_INET
-  native.bindSocket(fd, anywhere)
-  {
-    using tree = new OwnTree()
-    expect(tree.kind(fd)).toBe('inet_socket')
-  }
+  const [member, other] = [own.keep(native.socket(AF_INET, SOCK_DGRAM, 0)), own.keep(native.socket(AF_INET, SOCK_DGRAM, 0))]
   const loopback = [127, 0, 0, 1]
-  native.setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, Uint8Array.of(239, 1, 2, 3, ...loopback))
+  native.setsockopt(member, IPPROTO_IP, IP_ADD_MEMBERSHIP, Uint8Array.of(239, 1, 2, 3, ...loopback))
   using tree = new OwnTree()
-  expect(() => tree.collect(fd)).toThrow(expect.objectContaining({ code: 'THAW_UDP_GROUPS' }))
+  expect(tree.collect(member)['groups']).toMatchObject([{ level: IPPROTO_IP, interface: 1 }])
+  expect(tree.collect(other)['groups']).toEqual([])
 })

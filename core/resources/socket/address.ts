@@ -38,3 +38,15 @@ export const isLoopback = (address: Uint8Array): boolean => /^(127\.|\[::1\])/.t
 
 /** Bound to nothing: neither port nor address. */
 export const isUnbound = (address: Uint8Array): boolean => portOf(address) === 0 && isAnywhere(address)
+
+/** IPv4, in an address of its own or in one of IPv6. */
+export const isV4 = (address: Uint8Array): boolean => !printAddress(address).startsWith('[')
+
+/** Without port and brackets. */
+export const hostOf = (address: Uint8Array): string =>
+  printAddress(address)
+    .replace(/:\d+$/, '')
+    .replace(/^\[(.*)\]$/, '$1')
+
+/** 224.0.0.0/4, ff00::/8. */
+export const isMulticast = (address: Uint8Array): boolean => /^(22[4-9]|23\d)\.|^ff/.test(hostOf(address))

@@ -9,6 +9,7 @@ export interface OptionEntry {
 export const AF_UNIX = 1
 export const AF_INET = 2
 export const AF_INET6 = 10
+export const AF_NETLINK = 16
 export const IPPROTO_IP = 0
 export const IPPROTO_TCP = 6
 export const IPPROTO_UDP = 17
@@ -80,8 +81,11 @@ const tcpOptions = table(IPPROTO_TCP, [
 /** cork, encap, no_check6_tx, no_check6_rx, segment, gro */
 const udpOptions = table(IPPROTO_UDP, [[1, INT], [100, INT], [101, INT], [102, INT], [103, INT], [104, INT]]) // prettier-ignore
 
+/** multicast_if of IPv6, and of IPv4: for connections the kernel has another use for it. */
+const multicastOptions = [...table(IPPROTO_IPV6, [[17, INT]]), ...table(IPPROTO_IP, [[32, INT]])]
+
 export function optionsFor(family: number, protocol: number): readonly OptionEntry[] {
-  if (family === AF_UNIX) return socketOptions
+  if (family === AF_UNIX || family === AF_NETLINK) return socketOptions
   const ip = family === AF_INET6 ? [...ipv6Options, ...ipOptions] : ipOptions
-  return [...ip, ...(protocol === IPPROTO_TCP ? tcpOptions : udpOptions), ...socketOptions]
+  return [...ip, ...(protocol === IPPROTO_TCP ? tcpOptions : [...udpOptions, ...multicastOptions]), ...socketOptions]
 }

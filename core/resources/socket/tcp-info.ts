@@ -7,12 +7,22 @@ const TCP_INFO = 11
 const TCP_INFO_BYTES = 32
 
 export const TCP_ESTABLISHED = 1
+export const TCP_FIN_WAIT1 = 4
+export const TCP_FIN_WAIT2 = 5
+export const TCP_TIME_WAIT = 6
 export const TCP_CLOSE = 7
+export const TCP_CLOSE_WAIT = 8
+export const TCP_LAST_ACK = 9
 export const TCP_LISTEN = 10
+export const TCP_CLOSING = 11
 
 export interface TcpInfo {
   /** TCP_* of net/tcp_states.h. */
   readonly state: number
+  /** TCPI_OPT_*: what was negotiated. */
+  readonly options: number
+  readonly sendScale: number
+  readonly receiveScale: number
   /** Of a listening socket: connections that wait to be accepted, and how many may. */
   readonly waiting: number
   readonly backlog: number
@@ -21,6 +31,14 @@ export interface TcpInfo {
 export function tcpInfo(seen: SeenDescription): TcpInfo {
   const bytes = native.getsockopt(seen.duplicate(), IPPROTO_TCP, TCP_INFO, TCP_INFO_BYTES)
   const view = new DataView(bytes.buffer, bytes.byteOffset)
-  // A listening socket says its queue where others count packets: tcpi_unacked, tcpi_sacked.
-  return { state: view.getUint8(0), waiting: view.getUint32(24, true), backlog: view.getUint32(28, true) }
+  const scales = view.getUint8(6)
+  return {
+    state: view.getUint8(0),
+    options: view.getUint8(5),
+    sendScale: scales & 0xf,
+    receiveScale: scales >> 4,
+    // A listening socket says its queue where others count packets: tcpi_unacked, tcpi_sacked.
+    waiting: view.getUint32(24, true),
+    backlog: view.getUint32(28, true),
+  }
 }

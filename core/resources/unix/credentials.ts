@@ -6,7 +6,9 @@ import { readlinkSync } from 'node:fs'
 import { native } from '../../../native/index.js'
 import type { Message } from '../../../native/index.js'
 import type { UnsupportedError } from '../../errors.js'
+import { readStatus } from '../../proc/status.js'
 import type { Program } from '../../program/program.js'
+import { readCredentials } from '../credentials.js'
 import { homeOf } from '../description.js'
 import type { Emitter, SeenDescription, SeenTree } from '../description.js'
 import { refusal } from '../refusal.js'
@@ -19,8 +21,17 @@ export interface UnixCredentials {
   gid: number
 }
 
+/** Who made a socket: its peer shows that. */
+export interface UnixMaker extends UnixCredentials {
+  /** SO_PEERGROUPS. */
+  groups: number[]
+}
+
 const UNCHANGED = -1
 export const SO_PEERCRED = 17
+const SO_PEERGROUPS = 59
+/** NGROUPS_MAX. */
+const MOST_GROUPS = 65_536
 export const UCRED_BYTES = 12
 /** The ids of a socket that has no peer. */
 const NONE = 0xffff_ffff
@@ -51,37 +62,56 @@ export const asksForCredentials = ({ level, option }: SocketOption): boolean => 
  * Emits what a user of these credentials does, so that sockets show them: by a process with this pid, with these effective ids where they are not
  * the restorer's own.
  */
-export function asMaker(emitter: Emitter, credentials: UnixCredentials | null, build: (program: Program) => void): void {
-  if (credentials === null) return build(emitter.program)
-  const { pid, uid, gid } = credentials
+export function asMaker(emitter: Emitter, maker: UnixMaker | null, build: (program: Program) => void): void {
+  if (maker === null) return build(emitter.program)
+  const { pid, uid, gid, groups } = maker
   emitter.asProcess(pid, (program) => {
-    const [ownUid, ownGid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0]
+    const [ownUid, ownGid, ownGroups] = [
+      process.geteuid?.() ?? 0,
+      process.getegid?.() ?? 0,
+      readCredentials(readStatus(process.pid)).groups,
+    ]
+    const otherGroups = sorted(groups) !== sorted(ownGroups)
+    // With the restorer's own user, who may.
+    if (otherGroups) emitGroups(program, groups)
     if (gid !== ownGid) program.call('setresgid', [UNCHANGED, gid, UNCHANGED])
     if (uid !== ownUid) program.call('setresuid', [UNCHANGED, uid, UNCHANGED])
     build(program)
     if (uid !== ownUid) program.call('setresuid', [UNCHANGED, ownUid, UNCHANGED])
     if (gid !== ownGid) program.call('setresgid', [UNCHANGED, ownGid, UNCHANGED])
+    if (otherGroups) emitGroups(program, ownGroups)
   })
 }
 
+const sorted = (groups: readonly number[]): string => groups.toSorted((a, b) => a - b).join(' ')
+
+function emitGroups(program: Program, groups: readonly number[]): void {
+  program.call('setgroups', [groups.length, program.bundle.bytes(new Uint8Array(Uint32Array.from(groups).buffer))])
+}
+
 /** SO_PEERCRED; null where there is none. The process may be gone. */
-export function peerCredentials(seen: SeenDescription, tree: SeenTree): UnixCredentials | null {
+export function peerCredentials(seen: SeenDescription, tree: SeenTree): UnixMaker | null {
   const [pid = 0, uid = NONE, gid = NONE] = new Uint32Array(
     native.getsockopt(seen.duplicate(), SOL_SOCKET, SO_PEERCRED, UCRED_BYTES).slice().buffer,
   )
   if (pid === 0 && uid === NONE) return null
+  const groups = peerGroups(seen)
   const own = tree.processes.find((process) => process.pid === pid)
-  if (own !== undefined) return { pid: own.innerPid, uid, gid }
-  if (pid > 1 && inOurNamespace(homeOf(seen).pid)) return { pid, uid, gid }
+  if (own !== undefined) return { pid: own.innerPid, uid, gid, groups }
+  if (pid > 1 && inOurNamespace(homeOf(seen).pid)) return { pid, uid, gid, groups }
   if (pid === 0 || seen.process.receiver !== undefined || inOurNamespace(seen.process.pid)) throw foreignPeer(seen, pid)
   // What pid it has, or had, in the other namespace is seen from there only.
-  const credentials = { pid: 0, uid, gid }
+  const credentials = { pid: 0, uid, gid, groups }
   tree.askInside(seen, (inner) => {
     if (inner <= 1) throw foreignPeer(seen, pid)
     credentials.pid = inner
   })
   return credentials
 }
+
+const peerGroups = (seen: SeenDescription): number[] => [
+  ...new Uint32Array(native.getsockopt(seen.duplicate(), SOL_SOCKET, SO_PEERGROUPS, MOST_GROUPS * 4).slice().buffer),
+]
 
 const inOurNamespace = (pid: number): boolean => readlinkSync(`/proc/${pid}/ns/pid`) === readlinkSync('/proc/self/ns/pid')
 

@@ -111,7 +111,7 @@ function parse(bytes: Uint8Array): UnixDiag {
 }
 
 /** struct nlattr: length with header, type, value; aligned to 4 bytes. */
-function attributesOf(bytes: Uint8Array): Map<number, Uint8Array> {
+export function attributesOf(bytes: Uint8Array): Map<number, Uint8Array> {
   const attributes = new Map<number, Uint8Array>()
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   for (let at = 0; at + 4 <= bytes.length;) {

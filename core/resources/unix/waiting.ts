@@ -3,6 +3,7 @@
  * a socket that nobody has: what its client sent into it cannot be looked at, and is refused.
  */
 import type { Emitter, SeenDescription, SeenTree } from '../description.js'
+import { readCredentials } from '../credentials.js'
 import { homeOf } from '../description.js'
 import { field, readStatus } from '../../proc/status.js'
 import type { Cell } from '../../program/bundle.js'
@@ -11,7 +12,7 @@ import { emitOptions } from '../socket/options.js'
 import { socketOf } from '../socket/seen-socket.js'
 import type { UnixSocket } from '../unix-socket.js'
 import { asMaker } from './credentials.js'
-import type { UnixCredentials } from './credentials.js'
+import type { UnixMaker } from './credentials.js'
 import { inodeOf, isUnixSocket, readUnixDiag } from './diag.js'
 import { callWithName, printName } from './names.js'
 import { mayBeInFlight } from './queue.js'
@@ -51,11 +52,11 @@ export function refuseUnread(seen: SeenDescription, to: string): void {
 }
 
 /** Who has the client now: what its peer will be told, nobody is before it is accepted. */
-export function clientCredentials(seen: SeenDescription): UnixCredentials {
+export function clientCredentials(seen: SeenDescription): UnixMaker {
   const { pid, innerPid } = homeOf(seen)
   const status = readStatus(pid)
   const effective = (name: string): number => Number(field(status, name).trim().split(/\s+/)[1])
-  return { pid: innerPid, uid: effective('Uid'), gid: effective('Gid') }
+  return { pid: innerPid, uid: effective('Uid'), gid: effective('Gid'), groups: readCredentials(status).groups }
 }
 
 interface Client {

@@ -1,0 +1,105 @@
+/** TCP connections with both ends in the tree, and those whose other end was closed. */
+import { native } from '../../native/index.js'
+import { defineKind } from './description.js'
+import type { DescriptionKind, SeenDescription, SeenTree } from './description.js'
+import { refusal } from './refusal.js'
+import { AF_INET, IPPROTO_TCP } from './socket/option-table.js'
+import type { SocketOption } from './socket/options.js'
+import { socketOf } from './socket/seen-socket.js'
+import { tcpInfo } from './socket/tcp-info.js'
+import { openWithBuffers } from './tcp/buffers.js'
+import type { TcpBuffers } from './tcp/buffers.js'
+import { isPeerEnded, readEnd, readOrphan } from './tcp/end.js'
+import type { TcpEnd } from './tcp/end.js'
+import { isOrphan } from './tcp/orphan.js'
+import { collectBuffers, collectSetOptions } from './tcp/own-options.js'
+import { settleEnd } from './tcp/pairs.js'
+import { isConnected, peerInTree } from './tcp/peer.js'
+import { refuseUnprivilegedReading, refuseUnprivilegedRestore } from './tcp/privilege.js'
+
+export interface TcpConnection extends TcpEnd, TcpBuffers {
+  family: number
+  /** struct sockaddr, both. */
+  address: Uint8Array
+  peer: Uint8Array
+  /** Shut down for reading, though the peer may still send. */
+  deaf: boolean
+  /** The end that was closed; null: it is in the tree. */
+  orphanedBy: TcpEnd | null
+  options: SocketOption[]
+}
+
+const TCP_ULP = 31
+const ULP_NAME_BYTES = 16
+const POLLPRI = 0x2
+const POLLERR = 0x8
+const POLLRDHUP = 0x2000
+
+const nothing = { state: 0, sendFrom: 0, receiveFrom: 0, window: new Uint8Array(), largestSegment: 0, negotiated: 0 }
+const unread: TcpEnd = { ...nothing, received: new Uint8Array(), unsent: new Uint8Array(), sendScale: 0, receiveScale: 0, timestamp: 0 }
+
+export const tcpConnection: DescriptionKind<unknown> = defineKind<TcpConnection>({
+  name: 'tcp_connection',
+
+  recognises: (seen, tree) => isConnected(seen) && (peerInTree(seen, tree) !== undefined || isOrphan(seen, tree)),
+
+  collect(seen, tree) {
+    refuseSpecial(seen)
+    const fd = seen.duplicate()
+    const family = socketOf(seen)?.family ?? AF_INET
+    const options = collectSetOptions(seen, family)
+    if (!tree.frozen) refuseUnprivilegedReading(seen, family)
+    // A process that runs would notice that its socket is in repair mode.
+    const [end, orphanedBy] = tree.frozen ? read(seen, tree) : [unread, null]
+    const deaf = (native.poll(fd, POLLRDHUP, 0) & POLLRDHUP) !== 0 && !isPeerEnded(tcpInfo(seen).state)
+    return {
+      ...end,
+      orphanedBy,
+      ...collectBuffers(seen),
+      family,
+      address: native.getsockname(fd),
+      peer: native.getpeername(fd) ?? new Uint8Array(),
+      deaf,
+      options,
+    }
+  },
+
+  open(connection, emitter) {
+    const { family, peer } = connection
+    refuseUnprivilegedRestore(emitter, family, peer)
+    return openWithBuffers(emitter, family, connection)
+  },
+
+  connect: settleEnd,
+})
+
+function read(seen: SeenDescription, tree: SeenTree): readonly [TcpEnd, TcpEnd | null] {
+  const peer = peerInTree(seen, tree)
+  return peer === undefined ? readOrphan(seen) : [readEnd(seen, peer), null]
+}
+
+function refuseSpecial(seen: SeenDescription): void {
+  const fd = seen.duplicate()
+  const events = native.poll(fd, POLLPRI, 0)
+  if ((events & POLLPRI) !== 0)
+    throw refusal(seen, 'THAW_TCP_URGENT', 'is a TCP connection with urgent data to read', 'Let it read that before the checkpoint.')
+  if ((events & POLLERR) !== 0)
+    throw refusal(seen, 'THAW_TCP_ERROR', 'is a TCP connection with an error to report', 'Let it read that before the checkpoint.')
+  if (upperProtocol(fd) !== '')
+    throw refusal(
+      seen,
+      'THAW_TCP_ULP',
+      `is a TCP connection with ${upperProtocol(fd)} in the kernel, which is not carried`,
+      'Close it in the warm-up.',
+    )
+}
+
+function upperProtocol(fd: number): string {
+  try {
+    return Buffer.from(native.getsockopt(fd, IPPROTO_TCP, TCP_ULP, ULP_NAME_BYTES))
+      .toString('latin1')
+      .replace(/\0.*/s, '')
+  } catch {
+    return ''
+  }
+}

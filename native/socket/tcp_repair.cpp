@@ -1,0 +1,125 @@
+#include "socket/tcp_repair.hpp"
+
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <memory>
+
+#include "base/sys_error.hpp"
+
+namespace thaw {
+
+namespace {
+
+constexpr int no_queue = 0;
+constexpr int receive_queue = 1;
+constexpr int send_queue = 2;
+constexpr int no_peek_offset = -1;
+constexpr int tcp_repair_on = 1;
+/** Off without a window probe, which the peer would see (Linux 4.19). */
+constexpr int tcp_repair_off = -1;
+
+/** What the child finds in the memory it shares with us. It allocates nothing. */
+struct Reading {
+  int fd;
+  TcpState state{};
+  int err = 0;
+  const char* syscall = "";
+
+  bool failed(bool is, const char* name) {
+    if (is && err == 0) {
+      err = errno;
+      syscall = name;
+    }
+    return err != 0;
+  }
+
+  template <class Value>
+  bool get(int level, int option, Value& value) {
+    socklen_t size = sizeof value;
+    return !failed(getsockopt(fd, level, option, &value, &size) < 0, "getsockopt");
+  }
+
+  bool set(int level, int option, int value) { return !failed(setsockopt(fd, level, option, &value, sizeof value) < 0, "setsockopt"); }
+
+  /** The bytes end up as many as there are. */
+  bool peek(Bytes& bytes) {
+    const ssize_t count = recv(fd, bytes.data(), bytes.size(), MSG_PEEK | MSG_DONTWAIT);
+    // Nothing there; or, of the receive queue, the end.
+    if (failed(count < 0 && errno != EAGAIN, "recv")) return false;
+    bytes.resize(count < 0 ? 0 : static_cast<size_t>(count));
+    return true;
+  }
+
+  bool read_in_repair_mode() {
+    tcp_repair_window window{};
+    if (!set(IPPROTO_TCP, TCP_REPAIR_QUEUE, send_queue) || !get(IPPROTO_TCP, TCP_QUEUE_SEQ, state.send_sequence) || !peek(state.sent)) return false;
+    if (!set(IPPROTO_TCP, TCP_REPAIR_QUEUE, receive_queue) || !get(IPPROTO_TCP, TCP_QUEUE_SEQ, state.receive_sequence) || !peek(state.received)) return false;
+    if (!get(IPPROTO_TCP, TCP_MAXSEG, state.largest_segment) || !get(IPPROTO_TCP, TCP_TIMESTAMP, state.timestamp)) return false;
+    if (!get(IPPROTO_TCP, TCP_REPAIR_WINDOW, window)) return false;
+    const auto* bytes = reinterpret_cast<const uint8_t*>(&window);
+    state.window.assign(bytes, bytes + sizeof window);  // within what was reserved
+    return true;
+  }
+
+  /** Repair mode forgets SO_REUSEADDR; a look moves the offset at which the next one starts. */
+  void read() {
+    int reuse = 0;
+    int peek_offset = no_peek_offset;
+    if (!get(SOL_SOCKET, SO_REUSEADDR, reuse)) return;
+    socklen_t size = sizeof peek_offset;
+    const bool peeks_at = getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &peek_offset, &size) == 0 && peek_offset != no_peek_offset;
+    if (!set(IPPROTO_TCP, TCP_REPAIR, tcp_repair_on)) return;
+    if (!peeks_at || set(SOL_SOCKET, SO_PEEK_OFF, no_peek_offset)) read_in_repair_mode();
+    int off = tcp_repair_off;
+    failed(setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof off) < 0, "setsockopt");
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse);
+    if (peeks_at) setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &peek_offset, sizeof peek_offset);
+  }
+};
+
+int read_in_child(void* argument) {
+  // What ends our whole process group should not end it half-way.
+  setsid();
+  static_cast<Reading*>(argument)->read();
+  return 0;
+}
+
+}  // namespace
+
+static size_t queued(int fd, unsigned long request) {
+  int bytes = 0;
+  check(ioctl(fd, request, &bytes), "ioctl");
+  return static_cast<size_t>(bytes);
+}
+
+TcpState read_tcp_state(int fd) {
+  // A FIN in the queue counts as one byte.
+  Reading reading{fd};
+  reading.state.sent.resize(queued(fd, SIOCOUTQ) + 1);
+  reading.state.received.resize(queued(fd, SIOCINQ) + 1);
+  reading.state.window.reserve(sizeof(tcp_repair_window));
+  constexpr size_t stack_bytes = 64 * 1024;
+  const auto stack = std::make_unique<char[]>(stack_bytes);
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  // As vfork, in our memory, but no thread of ours. Without a signal at its end: nobody here waits for children in general.
+  const int pid = clone(read_in_child, stack.get() + stack_bytes, CLONE_VM | CLONE_VFORK, &reading);
+  const int err = errno;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (pid < 0) throw SysError{err, "clone"};
+  uninterrupted([&] { return waitpid(pid, nullptr, __WALL); });
+  if (reading.err != 0) throw SysError{reading.err, reading.syscall};
+  return std::move(reading.state);
+}
+
+}  // namespace thaw
