@@ -47,7 +47,8 @@ export class Tree implements Disposable {
     for (const pid of treeBelow(roots)) refusals.gather(() => this.#see(pid, roots.includes(pid)))
     for (const refusal of sharedTasks(this.processes)) refusals.add(refusal)
     refusals.throw()
-    if (this.#processes.size === 0) throw new CheckpointError('THAW_NO_PROCESS', 'Cannot checkpoint: there is no process.')
+    if (this.#processes.size === 0)
+      throw new CheckpointError('THAW_NO_PROCESS', 'Cannot checkpoint: all that was started has ended, and left nothing that runs.')
   }
 
   /** Undefined for a process below a root that has ended: what is left of it is told by `zombies`. */

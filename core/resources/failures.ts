@@ -20,9 +20,9 @@ const SELF = 'is the process that was checkpointed still running?'
 
 export function explainFailure({ name, purpose }: Operation, errno: number): Explanation | undefined {
   if (name === 'clone3') return explainPid(errno)
-  if (name === 'inotify_init1' || name === 'inotify_add_watch') return explainInotify(errno)
   if (name === 'bind' && errno === EADDRNOTAVAIL) return missingAddress
   if (name === 'connect' && errno === EADDRNOTAVAIL && /\bTCP connection\b/.test(purpose)) return takenConnection
+  if (name === 'inotify_init1' || name === 'inotify_add_watch') return explainInotify(errno)
   if (name === 'bind' || name === 'listen') return explainName(/\b(?:TCP|UDP) port (\d+)/.exec(purpose)?.[1], errno)
   if (purpose.endsWith('nobody else reads')) {
     const message = `another process reads from it, and would be given the data that stood in it. Stop that process (${SELF}).`
