@@ -35,7 +35,7 @@ const POLLPRI = 0x2
 const POLLERR = 0x8
 const POLLRDHUP = 0x2000
 
-const nothing = { state: 0, sendFrom: 0, receiveFrom: 0, window: new Uint8Array(), largestSegment: 0, negotiated: 0 }
+const nothing = { tcpState: 0, sendFrom: 0, receiveFrom: 0, window: new Uint8Array(), largestSegment: 0, negotiated: 0 }
 const unread: TcpEnd = { ...nothing, received: new Uint8Array(), unsent: new Uint8Array(), sendScale: 0, receiveScale: 0, timestamp: 0 }
 
 export const tcpConnection: DescriptionKind<unknown> = defineKind<TcpConnection>({

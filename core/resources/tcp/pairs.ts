@@ -133,14 +133,14 @@ function send(program: Program, fd: Cell, data: Uint8Array, chunkBytes: number, 
 
 /** Who shut down first decides between LAST_ACK and CLOSING. */
 function endStreams(program: Program, ends: readonly End[]): void {
-  const rank = ({ socket: { state } }: End): number => (state === TCP_LAST_ACK ? 2 : state === TCP_CLOSING ? 0 : 1)
+  const rank = ({ socket: { tcpState } }: End): number => (tcpState === TCP_LAST_ACK ? 2 : tcpState === TCP_CLOSING ? 0 : 1)
   for (const end of ends.toSorted((a, b) => rank(a) - rank(b))) {
-    const { state, deaf } = end.socket
-    if (state === TCP_LAST_ACK) awaitEnd(program, end.self)
-    if (isEnded(state)) program.call('shutdown', [end.self, SHUT_WR])
+    const { tcpState, deaf } = end.socket
+    if (tcpState === TCP_LAST_ACK) awaitEnd(program, end.self)
+    if (isEnded(tcpState)) program.call('shutdown', [end.self, SHUT_WR])
     if (deaf) program.call('shutdown', [end.self, SHUT_RD])
   }
-  for (const { socket, self } of ends) if (isPeerEnded(socket.state)) awaitEnd(program, self)
+  for (const { socket, self } of ends) if (isPeerEnded(socket.tcpState)) awaitEnd(program, self)
 }
 
 /** The end of the peer's stream is on its way. */
