@@ -48,7 +48,8 @@ export const tcpConnection: DescriptionKind<unknown> = defineKind<TcpConnection>
     const fd = seen.duplicate()
     const family = socketOf(seen)?.family ?? AF_INET
     const options = collectSetOptions(seen, family)
-    if (!tree.frozen) refuseUnprivilegedReading(seen, family)
+    // What is in flight shows only once the tree stands still.
+    if (!tree.frozen || seen.process.receiver !== undefined) refuseUnprivilegedReading(seen, family)
     // A process that runs would notice that its socket is in repair mode.
     const [end, orphanedBy] = tree.frozen ? read(seen, tree) : [unread, null]
     const deaf = (native.poll(fd, POLLRDHUP, 0) & POLLRDHUP) !== 0 && !isPeerEnded(tcpInfo(seen).state)
