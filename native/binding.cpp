@@ -51,7 +51,8 @@ static void add_memory(Exports exports) {
   exports.add<copy_range>("copyRange");
   exports.add<map_reserved>("mapReserved");
   exports.add<unmap_reserved>("unmapReserved");
-  exports.add<read_process>("readProcess");
+  exports.add<start_reading>("startReading");
+  exports.add<finish_reading>("finishReading");
 }
 
 static void add_processes(Exports exports) {

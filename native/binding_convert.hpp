@@ -14,6 +14,7 @@
 #include "base/types.hpp"
 #include "base/unique_fd.hpp"
 #include "descriptor/descriptor.hpp"
+#include "memory/reading.hpp"
 #include "memory/transfer.hpp"
 #include "trace/state.hpp"
 
@@ -99,6 +100,14 @@ struct FromJs<std::string> {
 };
 
 template <>
+struct FromJs<std::shared_ptr<Reading>> {
+  static std::shared_ptr<Reading> from(const Napi::Value& value) {
+    if (!value.IsExternal()) throw BadArgument{"what startReading returned"};
+    return *value.As<Napi::External<std::shared_ptr<Reading>>>().Data();
+  }
+};
+
+template <>
 struct FromJs<std::span<uint8_t>> {
   static std::span<uint8_t> from(const Napi::Value& value) {
     if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) throw BadArgument{"a Uint8Array"};
@@ -171,6 +180,10 @@ inline Napi::Value to_js(Napi::Env env, Integer value) { return Napi::Number::Ne
 inline Napi::Value to_js(Napi::Env env, Pid value) { return Napi::Number::New(env, value.value); }
 inline Napi::Value to_js(Napi::Env env, uint64_t value) { return Napi::BigInt::New(env, value); }
 inline Napi::Value to_js(Napi::Env env, int64_t value) { return Napi::BigInt::New(env, value); }
+inline Napi::Value to_js(Napi::Env env, std::shared_ptr<Reading>&& reading) {
+  return Napi::External<std::shared_ptr<Reading>>::New(
+      env, new std::shared_ptr<Reading>(std::move(reading)), [](Napi::Env, std::shared_ptr<Reading>* held) { delete held; });
+}
 inline Napi::Value to_js(Napi::Env env, UniqueFd&& fd) { return Napi::Number::New(env, fd.release()); }
 
 inline Napi::Value to_js(Napi::Env env, const Bytes& bytes) {

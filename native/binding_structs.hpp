@@ -65,7 +65,10 @@ inline Napi::Value to_js(Napi::Env env, const RobustList& list) {
 }
 
 inline Napi::Value to_js(Napi::Env env, Message&& message) {
-  return object(env, {{"bytes", to_js(env, message.bytes)}, {"descriptors", to_js(env, std::move(message.descriptors))}, {"sender", to_js(env, message.sender)}});
+  return object(env, {{"bytes", to_js(env, message.bytes)},
+                      {"descriptors", to_js(env, std::move(message.descriptors))},
+                      {"sender", to_js(env, message.sender)},
+                      {"credentials", to_js(env, message.credentials)}});
 }
 
 inline Napi::Value to_js(Napi::Env env, TcpState&& state) {

@@ -55,6 +55,13 @@ export interface Message {
   readonly descriptors: readonly number[]
   /** Raw sockaddr of who sent it; empty where the message has none. */
   readonly sender: Uint8Array
+  /** struct ucred, by the namespaces of this process; empty where the socket does not ask for it (SO_PASSCRED). */
+  readonly credentials: Uint8Array
+}
+
+/** Memory that is being read, by `startReading`. */
+export interface Reading {
+  readonly reading: unique symbol
 }
 
 /** A TCP connection as repair mode shows it. A FIN takes one sequence number. */
@@ -154,10 +161,12 @@ export interface Native {
   mapReserved(fd: number, lengthBytes: bigint): bigint
   unmapReserved(address: bigint, lengthBytes: bigint): void
   /**
-   * process_vm_readv: copies memory of another process to `address` of this one. `ranges` are triples: start there, length in bytes, offset from
-   * `address`. Throws EFAULT for memory that the process may not read itself.
+   * process_vm_readv on a thread beside this one: copies memory of another process to `address` of this one, which must stay until
+   * `finishReading`. `ranges` are triples: start there, length in bytes, offset from `address`.
    */
-  readProcess(pid: number, ranges: BigUint64Array, address: bigint): void
+  startReading(pid: number, ranges: BigUint64Array, address: bigint): Reading
+  /** Helps, and waits for the end. Throws EFAULT for memory that the process may not read itself. */
+  finishReading(reading: Reading): void
 
   // --- processes and descriptors ---------------------------------------------------------------------------------------
   pidfdOpen(pid: number): number

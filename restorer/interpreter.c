@@ -132,6 +132,8 @@ static int64_t perform(struct thaw_bundle *bundle, const struct thaw_op *op)
 	case THAW_OP_LEAVE: leave(a[0]);
 	case THAW_OP_SUM: return a[0] + a[1];
 	case THAW_OP_XRSTOR: restore_extended_state((uint64_t)a[0], (uint64_t)a[1]); return 0;
+	case THAW_OP_PRODUCT: return a[0] * a[1];
+	case THAW_OP_QUOTIENT: return a[0] / a[1];
 	default: return -38; /* ENOSYS: a program of another version */
 	}
 }

@@ -39,6 +39,8 @@ enum thaw_code {
 	THAW_OP_LEAVE,       /* rt_sigreturn with the ucontext at args[0] */
 	THAW_OP_SUM,         /* out = args[0] + args[1] */
 	THAW_OP_XRSTOR,      /* loads the components args[1] of the extended state at args[0] */
+	THAW_OP_PRODUCT,     /* out = args[0] * args[1] */
+	THAW_OP_QUOTIENT,    /* out = args[0] / args[1], signed, towards zero; args[1] is a constant other than 0 and -1 */
 };
 
 enum thaw_expect {
@@ -113,6 +115,8 @@ _Static_assert(sizeof(struct thaw_bundle) == 80, "core writes a header of this s
 	X(OP_LEAVE, THAW_OP_LEAVE)                                                                                     \
 	X(OP_SUM, THAW_OP_SUM)                                                                                         \
 	X(OP_XRSTOR, THAW_OP_XRSTOR)                                                                                   \
+	X(OP_PRODUCT, THAW_OP_PRODUCT)                                                                                 \
+	X(OP_QUOTIENT, THAW_OP_QUOTIENT)                                                                               \
 	X(EXPECT_ANY, THAW_EXPECT_ANY)                                                                                 \
 	X(EXPECT_OK, THAW_EXPECT_OK)                                                                                   \
 	X(EXPECT_EQUAL, THAW_EXPECT_EQUAL)                                                                             \

@@ -1,27 +1,33 @@
 /**
- * Checkpoint of a process, in the order of its life: survey → freeze → read from outside → parasite → cure → commit and release.
+ * Checkpoint of a tree, in the order of its life: survey → freeze → read from outside → parasites → cure → commit and release.
  *
- * Everything happens on the calling thread, since ptrace belongs to it. Whatever fails, the target runs on.
+ * Everything happens on the calling thread, since ptrace belongs to it. Whatever fails, the tree runs on.
  */
 import { closeSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import { CheckpointError, ThawError, UnsupportedError } from '../errors.js'
 import type { ImageModel } from '../image/model.js'
 import { currentMachine } from '../image/machine.js'
+import { IMAGE_VERSION } from '../image/version.js'
+import { collectClocks } from '../resources/clocks.js'
+import type { SeenProcess } from '../resources/description.js'
 import { collectDescriptions, seeDescriptors, seenTree } from '../resources/descriptors.js'
 import { keepContents } from '../resources/kept-content.js'
 import type { KeptContent } from '../resources/kept-content.js'
-import type { SeenProcess } from '../resources/description.js'
-import { collectClocks } from '../resources/clocks.js'
 import { closeSilently, takeConnections } from '../resources/tcp/silence.js'
+import type { PeerQuestion } from '../resources/unix/peer-question.js'
+import { familyOf } from '../restore/family.js'
+import { Refusals } from '../resources/refusal.js'
+import { SharedMemories } from '../resources/shared-memory.js'
+import type { GadgetPlace } from './lent-gadgets.js'
+import { PageFile } from './page-file.js'
 import { collectProcess, rehearseProcess } from './process.js'
-import type { Rehearsal } from './process.js'
-import { SeizedProcess } from './seize.js'
-import { surveyProcess } from './survey.js'
-import { IMAGE_VERSION } from '../image/version.js'
+import { adoptSessions, outsideSessions } from './sessions.js'
+import { hasEnded, SeizedTree, Tree } from './tree.js'
+import type { TreeRoot } from './tree.js'
 
 export interface CheckpointOptions {
-  /** What becomes of the target: it runs on (default), is left stopped (SIGSTOP), or is killed; the latter two only once the image is committed. */
+  /** What becomes of the tree: it runs on (default), is left stopped (SIGSTOP), or is killed; the latter two only once the image is committed. */
   readonly then?: 'resume' | 'stop' | 'kill'
   /** Connections to the outside: refused (default), or restored as closed by the peer. */
   readonly tcp?: 'refuse' | 'close'
@@ -48,39 +54,41 @@ const DEATH_TIMEOUT_MS = 5000
 /** Makes an image safe, on disk. */
 export type Commit = (image: Omit<RawCheckpoint, 'standstillMs'>) => Promise<void>
 
-/** @throws UnsupportedError before anything is frozen; CheckpointError, or what `commit` throws, with the target running on */
-export async function checkpointProcess(
-  pid: number,
+/** @throws UnsupportedError before anything is frozen; CheckpointError, or what `commit` throws, with the tree running on */
+export async function checkpointTree(
+  root: TreeRoot,
   options: CheckpointOptions = {},
   commit: Commit = () => Promise.resolve(),
 ): Promise<RawCheckpoint> {
   const step = options.onStep ?? ((): void => undefined)
   step('survey')
-  const target = surveyProcess(pid, { shellJob: options.shellJob ?? false })
+  using tree = new Tree(root)
+  const [first] = tree.processes
   try {
-    const rehearsal = rehearse(target, options)
+    using rehearsed = rehearse(tree, options)
     step('freeze')
-    return await freezeAndRead(target, rehearsal, options, step, commit)
+    return await freezeAndRead(tree, rehearsed, options, step, commit)
   } catch (error) {
-    throw error instanceof ThawError || !hasEnded(target) ? error : endedMeanwhile(target, error)
-  } finally {
-    closeSync(target.pidfd)
+    throw error instanceof ThawError || first === undefined || !hasEnded(first) ? error : endedMeanwhile(first, error)
   }
 }
-
-const hasEnded = ({ pidfd }: SeenProcess): boolean => native.poll(pidfd, POLLIN, 0) !== 0
 
 const endedMeanwhile = ({ pid, name }: SeenProcess, cause: unknown): CheckpointError =>
   new CheckpointError('THAW_PROCESS_DIED', `Cannot checkpoint pid ${pid} (${name}): it ended meanwhile.`, { pid, cause })
 
+interface Rehearsed extends Disposable {
+  readonly gadgets: ReadonlyMap<number, GadgetPlace>
+  readonly pageFile: PageFile
+}
+
 /**
- * Collects everything that can be seen of a running process and throws it away: what is not carried is refused here, before the freeze.
+ * Collects everything that can be seen of a running tree and throws it away: what is not carried is refused here, before the freeze.
  * What is looked at moves, so that a descriptor may be gone again, or look like something that it is not: a second look tells.
  */
-function rehearse(target: SeenProcess, options: CheckpointOptions): Rehearsal {
+function rehearse(tree: Tree, options: CheckpointOptions): Rehearsed {
   for (let looks = 1; ; looks++) {
     try {
-      return look(target, options)
+      return look(tree, options)
     } catch (error) {
       if (looks >= (error instanceof UnsupportedError ? 2 : MOST_LOOKS)) throw error
     }
@@ -89,95 +97,153 @@ function rehearse(target: SeenProcess, options: CheckpointOptions): Rehearsal {
 
 const MOST_LOOKS = 5
 
-function look(target: SeenProcess, options: CheckpointOptions): Rehearsal {
-  using seen = seeDescriptors([target])
-  const tree = seenTree([target], seen, { options: { tcp: options.tcp ?? 'refuse' }, frozen: false, keepContent: () => undefined }, [])
-  collectDescriptions(tree)
-  return rehearseProcess(target, tree)
+/** Of a running tree, only what can be refused is of interest. */
+const unasked = { frozen: false, keepContent: () => undefined, askInside: () => undefined } as const
+
+function look({ processes }: Tree, options: CheckpointOptions): Rehearsed {
+  outsideSessions(processes, options.shellJob ?? false)
+  using seen = seeDescriptors(processes)
+  const tree = seenTree(processes, seen, { ...unasked, options: { tcp: options.tcp ?? 'refuse' } }, [])
+  const refusals = new Refusals()
+  refusals.gather(() => collectDescriptions(tree))
+  const gadgets = new Map<number, GadgetPlace>()
+  let pageBytes = 0n
+  let known: GadgetPlace | undefined
+  for (const process of processes)
+    refusals.gather(() => {
+      const rehearsal = rehearseProcess(process, tree, known)
+      gadgets.set(process.pid, (known = rehearsal.gadgets))
+      pageBytes += rehearsal.pageBytes
+    })
+  refusals.throw()
+  const pageFile = new PageFile()
+  pageFile.reserve(pageBytes)
+  return { gadgets, pageFile, [Symbol.dispose]: () => pageFile[Symbol.dispose]() }
 }
 
 async function freezeAndRead(
-  target: SeenProcess,
-  rehearsal: Rehearsal,
+  tree: Tree,
+  rehearsed: Rehearsed,
   options: CheckpointOptions,
   step: (name: string) => void,
   commit: Commit,
 ): Promise<RawCheckpoint> {
-  const seized = new SeizedProcess(target.pid)
+  const seized = new SeizedTree()
   const started = native.clockGettime(CLOCK_MONOTONIC)
   try {
-    seized.seize()
-    const image = readFrozen(target, seized, rehearsal, options, step)
-    try {
-      const standstillMs = await settle(target, seized, image.model, options.then ?? 'resume', started, () => {
-        step('image')
-        return commit(image)
-      })
-      return { ...image, standstillMs }
-    } catch (error) {
-      closeSync(image.pageFd)
-      throw error
-    }
+    tree.seize(seized)
+    const { model, pageBytes } = readFrozen(tree, seized, rehearsed, options, step)
+    const image = { model, pageBytes, takePages: () => rehearsed.pageFile.take(pageBytes) }
+    return await settle(tree, seized, options.then ?? 'resume', started, image, commit, step)
   } finally {
     seized.release()
-    rehearsal.pageFile.release()
   }
 }
 
 function readFrozen(
-  target: SeenProcess,
-  seized: SeizedProcess,
-  rehearsal: Rehearsal,
+  frozen: Tree,
+  seized: SeizedTree,
+  { gadgets, pageFile }: Rehearsed,
   options: CheckpointOptions,
   step: (name: string) => void,
-): Omit<RawCheckpoint, 'standstillMs'> {
-  using seen = seeDescriptors([target])
+): Omit<RawCheckpoint, 'standstillMs' | 'pageFd'> {
+  const { processes } = frozen
+  const outside = outsideSessions(processes, options.shellJob ?? false)
+  using seen = seeDescriptors(processes)
   const blobs: Uint8Array[] = []
   const contents: KeptContent[] = []
-  const tree = seenTree(
-    [target],
-    seen,
-    { options: { tcp: options.tcp ?? 'refuse' }, frozen: true, keepContent: (content) => contents.push(content) },
-    blobs,
-  )
+  const peers: PeerQuestion[] = []
+  const given: Parameters<typeof seenTree>[2] = {
+    options: { tcp: options.tcp ?? 'refuse' },
+    frozen: true,
+    keepContent: (content) => contents.push(content),
+    askInside: ({ process, fd }, tell) => peers.push({ pid: process.pid, fd, tell }),
+  }
+  const tree = seenTree(processes, seen, given, blobs)
   step('descriptors')
   const descriptions = collectDescriptions(tree)
-  step('process')
-  const { model: processModel, pageBytes } = collectProcess(target, seized, seen, tree, rehearsal, step)
-  const end = keepContents(contents, rehearsal.pageFile.fd, pageBytes)
-  const clocks = collectClocks(target.pid)
-  const model = { formatVersion: IMAGE_VERSION, machine: currentMachine(), clocks, processes: [processModel], descriptions, blobs }
-  return { model, pageFd: rehearsal.pageFile.take(end), pageBytes: end }
+  step('processes')
+  const collection = { tree, seen, pageFile, peers, sharedMemories: new SharedMemories(), end: 0n }
+  let known: GadgetPlace | undefined
+  const models = processes.map((process) => {
+    known = gadgets.get(process.pid) ?? known
+    return collectProcess(process, seized.of(process.pid), collection, known, step)
+  })
+  step('shared memory')
+  const shared = collection.sharedMemories.collect(pageFile, collection.end)
+  step('pages')
+  pageFile.finish()
+  const pageBytes = keepContents(contents, pageFile.fd, shared.end)
+  const zombies = frozen.zombies()
+  adoptSessions({ processes: models, zombies }, outside)
+  familyOf({ processes: models, zombies })
+  const [root] = processes
+  if (root === undefined)
+    throw new CheckpointError('THAW_PROCESS_DIED', 'Cannot checkpoint: all processes ended while they were being frozen.')
+  const model = {
+    formatVersion: IMAGE_VERSION,
+    machine: currentMachine(),
+    clocks: collectClocks(root.pid),
+    processes: models,
+    zombies,
+    sharedMemory: shared.models,
+    descriptions,
+    blobs,
+  }
+  return { model, pageBytes }
 }
 
 const CLOCK_MONOTONIC = 1
 
+interface Unsettled {
+  readonly model: ImageModel
+  readonly pageBytes: bigint
+  takePages(): number
+}
+
 /**
- * Lets the target go and commits the image; returns how long the target stood still. One that runs on need not wait for the disk. One that
- * is to end stands still until its image is safe, and runs on if it cannot be: a full disk must not cost anybody a process.
+ * Lets the tree go and commits the image. One that runs on need not wait for the disk. One that is to end stands still until its
+ * image is safe, and runs on if it cannot be: a full disk must not cost anybody a process.
  */
 async function settle(
-  target: SeenProcess,
-  seized: SeizedProcess,
-  image: ImageModel,
+  { processes }: Tree,
+  seized: SeizedTree,
   then: 'resume' | 'stop' | 'kill',
   started: bigint,
-  commit: () => Promise<void>,
-): Promise<number> {
+  { takePages, ...image }: Unsettled,
+  commit: Commit,
+  step: (name: string) => void,
+): Promise<RawCheckpoint> {
   const standstill = (): number => Number(native.clockGettime(CLOCK_MONOTONIC) - started) / 1e6
+  const commitPages = async (): Promise<number> => {
+    step('image')
+    const pageFd = takePages()
+    try {
+      await commit({ ...image, pageFd })
+      return pageFd
+    } catch (error) {
+      closeSync(pageFd)
+      throw error
+    }
+  }
   if (then === 'resume') {
     seized.release()
     const standstillMs = standstill()
-    await commit()
-    return standstillMs
+    return { ...image, standstillMs, pageFd: await commitPages() }
   }
-  await commit()
-  const connections = then === 'kill' ? takeConnections(image, [target.pidfd]) : []
-  // Sent while it stands still, so that it takes effect before the first instruction.
-  native.pidfdSendSignal(target.pidfd, then === 'kill' ? SIGKILL : SIGSTOP)
+  const pageFd = await commitPages()
+  const connections =
+    then === 'kill'
+      ? takeConnections(
+          image.model,
+          processes.map(({ pidfd }) => pidfd),
+        )
+      : []
+  // Sent while they stand still, so that it takes effect before the first instruction.
+  for (const { pidfd } of processes) native.pidfdSendSignal(pidfd, then === 'kill' ? SIGKILL : SIGSTOP)
   seized.release()
   const standstillMs = standstill()
-  if (connections.length > 0) native.poll(target.pidfd, POLLIN, DEATH_TIMEOUT_MS)
+  if (connections.length > 0) for (const { pidfd } of processes) native.poll(pidfd, POLLIN, DEATH_TIMEOUT_MS)
   closeSilently(connections)
-  return standstillMs
+  return { ...image, standstillMs, pageFd }
 }

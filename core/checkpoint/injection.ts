@@ -97,7 +97,7 @@ export class Injection {
     native.writeAt(this.#scratch.memFd, extended, extendedFrame(this.#state.extendedState))
     for (let i = 0; i < frames; i++) {
       const call = homeCalls[i]
-      const registers = call === undefined ? restartable(this.#state.registers, false) : this.#callRegisters(call, at(i + 1))
+      const registers = call === undefined ? restartable(this.#state.registers, 'none') : this.#callRegisters(call, at(i + 1))
       const frame =
         call === undefined
           ? ucontext({ registers, signalMask: this.#state.signalMask }, extended)

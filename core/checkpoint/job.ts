@@ -2,12 +2,13 @@
 import { ThawError } from '../errors.js'
 import type { ErrorDetails } from '../errors.js'
 import type { MessagePort } from 'node:worker_threads'
-import { checkpointProcess } from './checkpoint.js'
+import { checkpointTree } from './checkpoint.js'
 import type { CheckpointOptions, RawCheckpoint } from './checkpoint.js'
+import type { TreeRoot } from './tree.js'
 import { writeImage } from '../image/store.js'
 
 export interface CheckpointJob {
-  readonly pid: number
+  readonly root: TreeRoot
   readonly options: Omit<CheckpointOptions, 'onStep'>
   /** Folder that the image is committed to. */
   readonly to?: string
@@ -21,12 +22,12 @@ export type CheckpointOutcome =
   | { readonly kind: 'failed'; readonly name: string; readonly code: string; readonly message: string; readonly details: ErrorDetails }
 
 // oxlint-disable-next-line import/no-default-export -- what Tinypool calls
-export default async function run({ pid, options, to, steps }: CheckpointJob): Promise<CheckpointOutcome> {
+export default async function run({ root, options, to, steps }: CheckpointJob): Promise<CheckpointOutcome> {
   const whole = steps === undefined ? options : { ...options, onStep: (step: string) => steps.postMessage(step) }
   try {
     const commit = ({ model, pageFd, pageBytes }: Omit<RawCheckpoint, 'standstillMs'>): Promise<void> =>
       to === undefined ? Promise.resolve() : writeImage(to, model, pageFd, pageBytes)
-    return { kind: 'done', checkpoint: await checkpointProcess(pid, whole, commit) }
+    return { kind: 'done', checkpoint: await checkpointTree(root, whole, commit) }
   } catch (error) {
     if (!(error instanceof ThawError)) throw error
     const { name, code, message, pid: of, syscall, errno, path } = error

@@ -1,10 +1,11 @@
 /**
- * The page file: a memfd that is filled while the target stands still. Allocating its pages takes twice as long as copying into them, so
- * that is done before the freeze, by what a look at the running process promised; and the copy is one pass from address space to
- * address space (process_vm_readv), with nothing of it inside the target.
+ * The page file: a memfd that is filled while the tree stands still. Allocating its pages takes twice as long as copying into them, so
+ * that is done before the freeze, by what a look at the running processes promised; and the copy is one pass from address space to
+ * address space (process_vm_readv), with nothing of it inside the target, while the tracer goes on asking.
  */
 import { closeSync, ftruncateSync } from 'node:fs'
 import { native } from '../../native/index.js'
+import type { Reading } from '../../native/index.js'
 import type { Mapping, PageRange } from '../image/model.js'
 import { PAGE_BYTES } from './pages.js'
 
@@ -14,12 +15,13 @@ const COPY_BYTES = 1 << 20
 /** Room for what a running process touches until it is frozen. */
 const SLACK_BYTES = 4n << 20n
 
-export class PageFile {
+export class PageFile implements Disposable {
   /** Open while the page file is ours: until `take`. */
   readonly fd: number
   #taken = false
   #address = 0n
   #reserved = 0n
+  readonly #readings: Reading[] = []
 
   constructor() {
     this.fd = native.memfdCreate('thaw-pages', MFD_CLOEXEC)
@@ -41,21 +43,27 @@ export class PageFile {
     this.#reserved = 0n
   }
 
+  /** Room for this much, with nothing copied yet or with all copies at their ends. */
+  require(sizeBytes: bigint): void {
+    if (sizeBytes <= this.#reserved) return
+    this.finish()
+    this.#map(sizeBytes + sizeBytes / 4n)
+  }
+
   /**
-   * Copies the ranges of a frozen process to their places. What it may not read itself (PROT_NONE, execute-only) comes through
+   * Begins to copy ranges of a frozen process to their places. What it may not read itself (PROT_NONE, execute-only) comes through
    * /proc/PID/mem, which gives whatever ptrace may read.
    */
-  fill(pid: number, memFd: number, mappings: readonly Mapping[], pages: readonly PageRange[]): void {
-    const sizeBytes = pages.reduce((sum, { pageCount }) => sum + pageCount * PAGE_BYTES, 0n)
-    if (sizeBytes > this.#reserved) this.#map(sizeBytes)
-    const readable = mappings.filter(({ protection }) => (protection & PROT_READ) !== 0)
-    const plain = pages.filter(({ start }) => isIn(readable, start))
-    native.readProcess(
-      pid,
-      BigUint64Array.from(plain.flatMap(({ start, pageCount, fileOffset }) => [start, pageCount * PAGE_BYTES, fileOffset])),
-      this.#address,
-    )
-    for (const range of pages.filter(({ start }) => !isIn(readable, start))) this.#copyUnreadable(memFd, range)
+  start(pid: number, memFd: number, readable: (address: bigint) => boolean, pages: readonly PageRange[]): void {
+    const plain = pages.filter(({ start }) => readable(start))
+    const ranges = BigUint64Array.from(plain.flatMap(({ start, pageCount, fileOffset }) => [start, pageCount * PAGE_BYTES, fileOffset]))
+    if (ranges.length > 0) this.#readings.push(native.startReading(pid, ranges, this.#address))
+    if (plain.length < pages.length) for (const range of pages) if (!readable(range.start)) this.#copyUnreadable(memFd, range)
+  }
+
+  /** Everything that was begun is copied. */
+  finish(): void {
+    for (const reading of this.#readings.splice(0)) native.finishReading(reading)
   }
 
   #copyUnreadable(memFd: number, { start, pageCount, fileOffset }: PageRange): void {
@@ -66,30 +74,40 @@ export class PageFile {
     }
   }
 
-  /** Hands the file over, cut to what was filled. The mapping stays for `release`, as taking it down takes time. */
+  /** Once the tree runs on: hands the file over, cut to what was filled, which takes time. */
   take(sizeBytes: bigint): number {
+    this.#unmap()
     ftruncateSync(this.fd, Number(sizeBytes))
     this.#taken = true
     return this.fd
   }
 
-  /** Once the target runs on. */
-  release(): void {
-    this.#unmap()
-    if (!this.#taken) closeSync(this.fd)
+  [Symbol.dispose](): void {
+    try {
+      // Nothing may write any more to where the mapping was.
+      this.finish()
+    } catch {
+      // What failed has been told, or nobody wants to know any more.
+    } finally {
+      this.#unmap()
+      if (!this.#taken) closeSync(this.fd)
+    }
   }
 }
 
-/** Binary search: there may be thousands of ranges, and the target stands still. */
-function isIn(mappings: readonly Mapping[], address: bigint): boolean {
-  let low = 0
-  let high = mappings.length
-  while (low < high) {
-    const middle = (low + high) >> 1
-    const mapping = mappings[middle]
-    if (mapping === undefined || mapping.end > address) high = middle
-    else low = middle + 1
+/** Whether the process may read at an address itself. By binary search: there may be thousands of ranges, and the tree stands still. */
+export function readableIn(mappings: readonly Mapping[]): (address: bigint) => boolean {
+  const readable = mappings.filter(({ protection }) => (protection & PROT_READ) !== 0)
+  return (address) => {
+    let low = 0
+    let high = readable.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      const mapping = readable[middle]
+      if (mapping === undefined || mapping.end > address) high = middle
+      else low = middle + 1
+    }
+    const found = readable[low]
+    return found !== undefined && found.start <= address
   }
-  const found = mappings[low]
-  return found !== undefined && found.start <= address
 }

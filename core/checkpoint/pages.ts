@@ -21,16 +21,16 @@ const TOLD = PAGE_IS_FILE | PAGE_IS_PFNZERO | TOUCHED
 export interface PageScan {
   readonly pages: PageRange[]
   readonly guards: PageRange[]
-  readonly sizeBytes: bigint
+  /** In the page file. */
+  readonly end: bigint
 }
 
-/** Ranges to keep of all mappings, with their places in the page file. @param pagemapFd /proc/PID/pagemap */
-export function scanPages(pagemapFd: number, mappings: readonly Mapping[]): PageScan {
+/** Ranges to keep of all mappings, with their places in the page file, from `offset` on. @param pagemapFd /proc/PID/pagemap */
+export function scanPages(pagemapFd: number, mappings: readonly Mapping[], offset = 0n): PageScan {
   const pages: PageRange[] = []
   const guards: PageRange[] = []
   const runs = new Runs(pagemapFd, mappings)
   for (const mapping of mappings) {
-    if (mapping.kind === MappingKind.anonymousShared) append(pages, mapping, mapping.start, mapping.end)
     if (mapping.kind !== MappingKind.anonymous && mapping.kind !== MappingKind.filePrivate) continue
     // Contents of these are never carried: each process is to see its own (KSM secrets, vgetrandom state).
     if (mapping.flags.includes('wf') || mapping.flags.includes('dp')) continue
@@ -40,12 +40,12 @@ export function scanPages(pagemapFd: number, mappings: readonly Mapping[]): Page
       else if ((categories & (PAGE_IS_PFNZERO | unchanged)) === 0n) append(pages, mapping, start, end)
     }
   }
-  let offset = 0n
+  let at = offset
   for (const range of pages) {
-    range.fileOffset = offset
-    offset += range.pageCount * PAGE_BYTES
+    range.fileOffset = at
+    at += range.pageCount * PAGE_BYTES
   }
-  return { pages, guards, sizeBytes: offset }
+  return { pages, guards, end: at }
 }
 
 /** A range never reaches over the end of its mapping: mappings are made and filled one by one. */

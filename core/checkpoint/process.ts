@@ -2,10 +2,11 @@
 import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import { CheckpointError, UnsupportedError } from '../errors.js'
-import type { FileIdentity, Layout, Mapping, MemoryModel, ProcessModel, ThreadModel } from '../image/model.js'
-import { field, innermost, readStat, readStatus } from '../proc/status.js'
+import type { FileIdentity, Layout, Mapping, MemoryModel, PageRange, ProcessModel, ThreadModel, TimeLimit } from '../image/model.js'
+import { innermost, readStat, readStatus } from '../proc/status.js'
 import type { MappingLine } from '../proc/maps.js'
-import { get, restartable } from '../program/registers.js'
+import { get } from '../program/registers.js'
+import { timeLimitOf } from '../program/time-limit.js'
 import { collectCredentials } from '../resources/credentials.js'
 import type { SeenProcess, SeenTree } from '../resources/description.js'
 import { descriptorModels } from '../resources/descriptors.js'
@@ -17,32 +18,47 @@ import { collectLimits } from '../resources/limits.js'
 import { collectMappings } from '../resources/mappings.js'
 import { refuseMemoryPolicies } from '../resources/memory-policy.js'
 import { collectProcessSignals, collectThreadSignals } from '../resources/pending-signals.js'
+import { withoutTimers } from '../resources/posix-timers.js'
+import type { PendingSignals } from '../resources/posix-timers.js'
 import { withCarriedKeys } from '../resources/protection-keys.js'
 import { leaveCriticalSection } from '../resources/rseq.js'
+import type { SharedMemories } from '../resources/shared-memory.js'
 import { collectScheduling } from '../resources/scheduling.js'
 import { collectThreadSettings } from '../resources/thread-settings.js'
+import type { PeerQuestion } from '../resources/unix/peer-question.js'
 import { leaveVdso } from '../resources/vdso.js'
-import { findGadgets, gadgetsStand } from './gadgets.js'
 import type { Gadgets } from './gadgets.js'
+import { goingOn, unnoticed } from './going-on.js'
 import { Injection, readThread, scratchBytes, wipe } from './injection.js'
 import type { Scratch, ThreadState } from './injection.js'
-import { PageFile } from './page-file.js'
-import { scanPages } from './pages.js'
+import { findGadgetPlace, LentGadgets, placeStands } from './lent-gadgets.js'
+import type { GadgetPlace } from './lent-gadgets.js'
+import type { PageFile } from './page-file.js'
+import { readableIn } from './page-file.js'
+import { PAGE_BYTES, scanPages } from './pages.js'
+import type { PageScan } from './pages.js'
 import { homeCalls, runParasite } from './parasite.js'
 import { compileQuestions } from './questions.js'
 import type { Answers, Questions } from './questions.js'
 import type { SeizedProcess } from './seize.js'
+import { asFirstMade } from './sleep.js'
 import { findHole, findScratch } from './space.js'
 
-export interface CollectedProcess {
-  readonly model: ProcessModel
+/** What is done before the freeze because it takes long: the search through a libc, and a guess at how much there is to copy. */
+export interface Rehearsal {
+  readonly gadgets: GadgetPlace
   readonly pageBytes: bigint
 }
 
-/** What is done before the freeze because it takes long: the search through a libc, and the allocation of the page file. */
-export interface Rehearsal {
-  readonly gadgets: Gadgets
+/** What all processes of a tree are collected into. */
+export interface Collection {
+  readonly tree: SeenTree
+  readonly seen: SeenDescriptors
   readonly pageFile: PageFile
+  readonly peers: readonly PeerQuestion[]
+  readonly sharedMemories: SharedMemories
+  /** End of what was given a place in the page file. */
+  end: bigint
 }
 
 /** More than any parasite's program needs. */
@@ -51,37 +67,52 @@ const REGION_BYTES = 64n << 20n
 export function collectProcess(
   target: SeenProcess,
   seized: SeizedProcess,
-  seen: SeenDescriptors,
-  tree: SeenTree,
-  { gadgets: found, pageFile }: Rehearsal,
+  collection: Collection,
+  rehearsed: GadgetPlace | undefined,
   step: (name: string) => void,
-): CollectedProcess {
+): ProcessModel {
   const { pid } = target
+  const { tree, seen } = collection
   const memFd = openSync(`/proc/${pid}/mem`, 'r+')
   const pagemapFd = openSync(`/proc/${pid}/pagemap`, 'r')
   try {
+    step('mappings')
     const lines = tree.mappingsOf(target)
-    const mappings = collectMappings(target, lines)
+    const mappings = collectMappings(target, tree)
+    collection.sharedMemories.note(target, mappings, lines)
     step('page tables')
-    const scan = scanPages(pagemapFd, mappings)
-    const states = seized.tids.map((tid) => prepareThread(tid, lines, memFd))
+    const scan = scanPages(pagemapFd, mappings, collection.end)
+    const frozen = seized.tids.map((tid) => {
+      const state = prepareThread(tid, lines, memFd)
+      return { ...state, registers: asFirstMade(state.registers, seized.sleepOf(tid).call) }
+    })
+    const limits = frozen.map((state) => timeLimitIn(state, seized, memFd, lines))
+    const states = frozen.map((state, i) => unnoticed(state, limits[i], memFd))
     const leader = states[0]
     if (leader === undefined)
       throw new CheckpointError('THAW_PROCESS_DIED', `Cannot checkpoint pid ${pid}: it ended while it was being frozen.`, { pid })
-    const gadgets = gadgetsStand(memFd, found) ? found : gadgetsOf(target, memFd, lines)
     const scratch = scratchFor(pid, memFd, pagemapFd, lines, leader)
+    using lent = new LentGadgets(
+      memFd,
+      rehearsed !== undefined && placeStands(memFd, lines, rehearsed) ? rehearsed : gadgetsOf(target, memFd, lines),
+    )
+    const { gadgets } = lent
+    const copy = startCopy(pid, memFd, mappings, scan, [scratch, ...lent.ranges], collection.pageFile)
     try {
       step('threads')
-      const threads = states.map((state) => collectThread(target, state, gadgets, scratch))
+      const threads = states.map((state, i) => ({ ...collectThread(target, state, gadgets, scratch), limit: limits[i] }))
       step('parasite')
       const region = findHole(lines, REGION_BYTES)
-      const { brk, protectionKeys, ...answers } = ask(compileQuestions(pid, region), leader, gadgets, scratch)
-      step('pages')
-      // What an earlier checkpoint has wiped is there, and zero: it must be so again before it is copied.
+      const pending = pendingIn(pid, threads)
+      const peers = collection.peers.filter((peer) => peer.pid === pid)
+      const { brk, protectionKeys, ...answers } = ask(compileQuestions(pid, region, pending, peers), leader, gadgets, scratch)
       wipe(scratch)
-      pageFile.fill(pid, memFd, mappings, scan.pages)
-      const pageBytes = keepDeleted(pid, pageFile.fd, deletedFiles(mappings, lines), scan.sizeBytes)
+      lent[Symbol.dispose]()
+      copy.rest()
+      collection.end = keepDeleted(pid, collection.pageFile, deletedFiles(mappings, lines), scan.end)
       const status = readStatus(pid)
+      // All signals that wait decide how calls go on, those of timers, which the timers send anew, too.
+      const going = goingOn(threads, pending.process, answers.signalActions)
       const memory: MemoryModel = {
         mappings: withCarriedKeys(target, mappings, protectionKeys),
         protectionKeys,
@@ -91,20 +122,19 @@ export function collectProcess(
         executable: executableOf(target),
         auxv: readFileSync(`/proc/${pid}/auxv`),
       }
-      const model: ProcessModel = {
+      return {
         pid: target.innerPid,
-        parentPid: 0,
+        parentPid: tree.processes.find((other) => other.pid === target.parentPid)?.innerPid ?? 0,
         groupId: innermost(status, 'NSpgid'),
         sessionId: innermost(status, 'NSsid'),
-        threads,
+        threads: going.threads.map((thread) => ({ ...thread, pendingSignals: withoutTimers(thread.pendingSignals, answers.posixTimers) })),
+        pendingSignals: withoutTimers(going.pendingSignals, answers.posixTimers),
         memory,
         descriptors: descriptorModels(seen, target),
         fileSystem: collectFileSystem(target, status),
-        pendingSignals: collectProcessSignals(pid),
         limits: collectLimits(pid),
         ...answers,
       }
-      return { model, pageBytes }
     } finally {
       wipe(scratch)
     }
@@ -115,47 +145,86 @@ export function collectProcess(
 }
 
 /**
- * Goes through the motions on a running process: what is not carried is refused here, and the code that runs in the freeze is compiled
- * and warm by then.
+ * Copies while the tracer asks. What the asking needs for itself comes when that is over: an earlier checkpoint has wiped it, or lent room to
+ * it, so that it is there, and zero; it must be so again before it is copied.
  */
-export function rehearseProcess(target: SeenProcess, tree: SeenTree): Rehearsal {
+function startCopy(
+  pid: number,
+  memFd: number,
+  mappings: readonly Mapping[],
+  { pages, end }: PageScan,
+  borrowed: readonly Pick<Scratch, 'start' | 'lengthBytes'>[],
+  pageFile: PageFile,
+): { rest(): void } {
+  const readable = readableIn(mappings)
+  const inUse = ({ start, pageCount }: PageRange): boolean =>
+    borrowed.some((range) => start < range.start + BigInt(range.lengthBytes) && range.start < start + pageCount * PAGE_BYTES)
+  pageFile.require(end)
+  const isLate = pages.map(inUse)
+  pageFile.start(
+    pid,
+    memFd,
+    readable,
+    pages.filter((_, i) => isLate[i] !== true),
+  )
+  return {
+    rest: () =>
+      pageFile.start(
+        pid,
+        memFd,
+        readable,
+        pages.filter((_, i) => isLate[i] === true),
+      ),
+  }
+}
+
+/**
+ * Goes through the motions on a running process: what is not carried is refused here, and the code that runs in the freeze is compiled
+ * and warm by then. @param known where another process of the tree has its gadgets: forks of one program have them in the same place
+ */
+export function rehearseProcess(target: SeenProcess, tree: SeenTree, known: GadgetPlace | undefined): Rehearsal {
   const { pid } = target
   const memFd = openSync(`/proc/${pid}/mem`, 'r')
   const pagemapFd = openSync(`/proc/${pid}/pagemap`, 'r')
   try {
     const lines = tree.mappingsOf(target)
     refuseMemoryPolicies(target)
-    const mappings = collectMappings(target, lines)
-    const { sizeBytes } = scanPages(pagemapFd, mappings)
-    const { program } = compileQuestions(pid, findHole(lines, REGION_BYTES))
+    const mappings = collectMappings(target, tree)
+    const { end } = scanPages(pagemapFd, mappings)
+    const { program } = compileQuestions(pid, findHole(lines, REGION_BYTES), { process: [], leader: [], others: [] })
     program.finish(0n)
     program.encode()
     collectFileSystem(target, readStatus(pid))
     executableOf(target)
-    const gadgets = gadgetsOf(target, memFd, lines)
-    const pageFile = new PageFile()
-    pageFile.reserve(sizeBytes)
-    return { gadgets, pageFile }
+    return { gadgets: known !== undefined && placeStands(memFd, lines, known) ? known : gadgetsOf(target, memFd, lines), pageBytes: end }
   } finally {
     closeSync(memFd)
     closeSync(pagemapFd)
   }
 }
 
-function gadgetsOf(target: SeenProcess, memFd: number, lines: readonly MappingLine[]): Gadgets {
-  const gadgets = findGadgets(memFd, lines)
+function gadgetsOf(target: SeenProcess, memFd: number, lines: readonly MappingLine[]): GadgetPlace {
+  const gadgets = findGadgetPlace(memFd, lines)
   if (gadgets !== undefined) return gadgets
   throw new UnsupportedError(
     'THAW_NO_GADGETS',
-    `Cannot checkpoint pid ${target.pid} (${target.name}): no code in it makes a system call and returns from a signal handler.`,
+    `Cannot checkpoint pid ${target.pid} (${target.name}): no code in it makes a system call and returns from a signal handler, and behind its code is no room for any.`,
     { pid: target.pid },
   )
+}
+
+function pendingIn(pid: number, [leader, ...others]: readonly ThreadModel[]): PendingSignals {
+  return {
+    process: collectProcessSignals(pid),
+    leader: leader?.pendingSignals ?? [],
+    others: others.flatMap(({ pendingSignals }) => pendingSignals),
+  }
 }
 
 function deletedFiles(mappings: readonly Mapping[], lines: readonly MappingLine[]): { file: FileIdentity; line: MappingLine }[] {
   return mappings.flatMap(({ file, start }) => {
     const line = lines.find((candidate) => candidate.start === start)
-    return file?.deleted === true && line !== undefined ? [{ file, line }] : []
+    return file?.deleted === true && file.content === null && line !== undefined ? [{ file, line }] : []
   })
 }
 
@@ -187,7 +256,8 @@ function collectThread(target: SeenProcess, state: ThreadState, gadgets: Gadgets
   try {
     return {
       tid: innermost(status, 'NSpid'),
-      registers: [...restartable(state.registers, deliverable(status))],
+      registers: [...state.registers],
+      timeLimit: null,
       extendedState: state.extendedState,
       signalMask: state.signalMask,
       pendingSignals,
@@ -200,10 +270,24 @@ function collectThread(target: SeenProcess, state: ThreadState, gadgets: Gadgets
   }
 }
 
-/** Whether a signal is pending that the thread does not block: it is handled before the interrupted call goes on. */
-function deliverable(status: ReadonlyMap<string, string>): boolean {
-  const mask = (name: string): bigint => BigInt(`0x${field(status, name)}`)
-  return ((mask('SigPnd') | mask('ShdPnd')) & ~(mask('SigBlk') | mask('SigIgn'))) !== 0n
+/** What is left of the call that a thread was interrupted in. A copy writes only to memory of its own. */
+function timeLimitIn(
+  { tid, registers }: ThreadState,
+  seized: SeizedProcess,
+  memFd: number,
+  lines: readonly MappingLine[],
+): TimeLimit | undefined {
+  const writable = (address: bigint, length: number): boolean =>
+    lines.some(({ start, end, permissions }) => start <= address && address + BigInt(length) <= end && permissions.startsWith('rw-p'))
+  const read = (address: bigint, length: number): Uint8Array | undefined => {
+    try {
+      return native.readAt(memFd, address, length)
+    } catch {
+      // Another thread may have unmapped what the call has read long since.
+      return undefined
+    }
+  }
+  return timeLimitOf(registers, { ...seized.sleepOf(tid), read, writable })
 }
 
 /** Runs the parasite in the leader. */

@@ -3,10 +3,13 @@ import type { ProcessModel } from '../image/model.js'
 import { innermost, readStatus } from '../proc/status.js'
 import { askIntervalTimers } from '../resources/interval-timers.js'
 import { askPosixTimers } from '../resources/posix-timers.js'
+import type { PendingSignals } from '../resources/posix-timers.js'
 import { askProcessSettings } from '../resources/process-settings.js'
 import type { ProcessSettings } from '../resources/process-settings.js'
 import { askProtectionKeys } from '../resources/protection-keys.js'
 import { askSignalActions } from '../resources/signal-actions.js'
+import { askPeers } from '../resources/unix/peer-question.js'
+import type { PeerQuestion } from '../resources/unix/peer-question.js'
 import { ParasiteProgram } from './parasite.js'
 import type { ParasiteResults } from './parasite.js'
 
@@ -22,24 +25,31 @@ export interface Questions {
   read(results: ParasiteResults): Answers
 }
 
-/** @param region a hole in the target's address space */
-export function compileQuestions(pid: number, region: bigint): Questions {
+/**
+ * @param region a hole in the target's address space
+ * @param pending signals of the frozen process
+ */
+export function compileQuestions(pid: number, region: bigint, pending: PendingSignals, peers: readonly PeerQuestion[] = []): Questions {
   const program = new ParasiteProgram(region)
   const { main } = program
   const readActions = askSignalActions(main)
   const readTimers = askIntervalTimers(main)
-  const readPosix = askPosixTimers(main, pid, (tid) => innerTid(pid, tid))
+  const readPosix = askPosixTimers(main, pid, (tid) => innerTid(pid, tid), pending)
   const readSettings = askProcessSettings(main, pid, readStatus(pid))
   const readKeys = askProtectionKeys(main)
+  const tellPeers = askPeers(main, peers)
   const brk = main.call('brk', [0])
-  const read = (results: ParasiteResults): Answers => ({
-    signalActions: readActions(results),
-    intervalTimers: readTimers(results),
-    posixTimers: readPosix(results),
-    ...readSettings(results),
-    protectionKeys: readKeys(results),
-    brk: results.cell(brk),
-  })
+  const read = (results: ParasiteResults): Answers => {
+    tellPeers(results)
+    return {
+      signalActions: readActions(results),
+      intervalTimers: readTimers(results),
+      posixTimers: readPosix(results),
+      ...readSettings(results),
+      protectionKeys: readKeys(results),
+      brk: results.cell(brk),
+    }
+  }
   return { program, read }
 }
 

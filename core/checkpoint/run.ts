@@ -6,6 +6,7 @@ import { CheckpointError, ImageError, ThawError, UnsupportedError } from '../err
 import { Image } from '../image/image.js'
 import { prepareFolder } from '../image/folder.js'
 import type { CheckpointOptions } from './checkpoint.js'
+import type { TreeRoot } from './tree.js'
 import type { CheckpointJob, CheckpointOutcome } from './job.js'
 
 export interface Checkpoint {
@@ -21,17 +22,17 @@ export interface RunOptions extends CheckpointOptions {
 }
 
 /**
- * Checkpoints a process. @param pid as this process sees it
+ * Checkpoints a tree. @param root a pid, as this process sees it, with everything below it; or everything below the init of a sandbox
  * @throws UnsupportedError before anything is frozen; CheckpointError, ImageError with the target running on
  */
-export async function checkpoint(pid: number, options: RunOptions = {}): Promise<Checkpoint> {
+export async function checkpoint(root: TreeRoot, options: RunOptions = {}): Promise<Checkpoint> {
   const started = performance.now()
   const { to, onStep, ...rest } = options
   if (to !== undefined) prepareFolder(to)
   const { port1: steps, port2: theirs } = new MessageChannel()
   steps.on('message', (step: string) => onStep?.(step))
   try {
-    const job: CheckpointJob = { pid, options: rest, ...(to === undefined ? {} : { to }), steps: theirs }
+    const job: CheckpointJob = { root, options: rest, ...(to === undefined ? {} : { to }), steps: theirs }
     const { model, pageFd, pageBytes, standstillMs } = resultOf((await pool().run(job, { transferList: [theirs] })) as CheckpointOutcome)
     return { image: new Image(model, pageFd, pageBytes), standstillMs, totalMs: performance.now() - started }
   } finally {

@@ -4,7 +4,11 @@ import { native } from '../../native/index.js'
 import type { SystemError, WaitStatus } from '../../native/index.js'
 import { CheckpointError, UnsupportedError } from '../errors.js'
 import { readStat } from '../proc/status.js'
+import { isRestarting, noteSleeps, sleptOn } from './sleep.js'
+import type { Sleep } from './sleep.js'
+import { suspendSeccomp } from '../resources/seccomp/access.js'
 
+const CLOCK_MONOTONIC = 1
 const PTRACE_EVENT_STOP = 128
 const SIGTRAP = 5
 const STAT_FLAGS = 9 - 3
@@ -13,11 +17,23 @@ const PF_USER_WORKER = 0x4000
 /** A process that starts threads faster than this many passes can catch is given up, unharmed. */
 const MOST_PASSES = 64
 
+/** More than a thread needs to go to sleep again. */
+const TO_SLEEP_NS = 2_000_000n
+
+/** By the dumper's CLOCK_MONOTONIC. */
+export interface SleepUntil {
+  readonly since: bigint
+  readonly stopped: bigint
+  /** The call that it was blocked in, where it was seen. */
+  readonly call?: bigint
+}
+
 /** Threads of one process, all in ptrace-stop. Ends with `release`, or with the death of this thread: the kernel then detaches. */
 export class SeizedProcess {
   readonly pid: number
   /** The leader first. */
   readonly tids: number[] = []
+  readonly #sleeps = new Map<number, SleepUntil>()
 
   constructor(pid: number) {
     this.pid = pid
@@ -26,8 +42,9 @@ export class SeizedProcess {
   seize(): void {
     for (let pass = 0; pass < MOST_PASSES; pass++) {
       const fresh = threadsOf(this.pid).filter((tid) => !this.tids.includes(tid))
-      if (fresh.length === 0) return
-      for (const tid of fresh) this.#seizeThread(tid)
+      if (fresh.length === 0) return this.#suspendFilters()
+      const sleeps = noteSleeps(this.pid, fresh)
+      for (const tid of fresh) this.#seizeThread(tid, sleeps.get(tid))
     }
     throw new CheckpointError(
       'THAW_THREADS_FLEE',
@@ -36,19 +53,52 @@ export class SeizedProcess {
     )
   }
 
-  #seizeThread(tid: number): void {
+  /** Once nobody can set one any more, also for others (SECCOMP_FILTER_FLAG_TSYNC). */
+  #suspendFilters(): void {
+    for (const tid of this.tids) suspendSeccomp(this.pid, tid)
+  }
+
+  /** Since when a thread was blocked, and until when. One that was not seen to sleep is taken to have just begun to. */
+  sleepOf(tid: number): SleepUntil {
+    const now = native.clockGettime(CLOCK_MONOTONIC)
+    return this.#sleeps.get(tid) ?? { since: now, stopped: now }
+  }
+
+  #seizeThread(tid: number, sleep: Sleep | undefined): void {
     try {
       native.seize(tid)
     } catch (cause) {
       const error = cause as SystemError
-      if (error.code === 'ESRCH' && tid !== this.pid) return
-      throw seizeError(this.pid, error)
+      const ended = error.code === 'ESRCH' || hasEnded(this.pid, tid)
+      if (ended && tid !== this.pid) return
+      throw ended ? diedMeanwhile(tid, error) : seizeError(this.pid, error)
     }
     this.tids.push(tid)
     native.interrupt(tid)
     if (!stopped(tid)) this.tids.splice(this.tids.indexOf(tid), 1)
-    if (!this.tids.includes(this.pid) && tid === this.pid)
-      throw new CheckpointError('THAW_PROCESS_DIED', `Cannot checkpoint pid ${tid}: it ended while it was being frozen.`, { pid: tid })
+    else this.#noteStop(tid, sleep)
+    if (!this.tids.includes(this.pid) && tid === this.pid) throw diedMeanwhile(tid)
+  }
+
+  #noteStop(tid: number, sleep: Sleep | undefined): void {
+    for (let tries = 0; ; tries++) {
+      const now = native.clockGettime(CLOCK_MONOTONIC)
+      const known = sleep !== undefined && sleep.since < now && sleptOn(this.pid, tid, sleep) ? sleep : undefined
+      this.#sleeps.set(tid, known === undefined ? { since: now, stopped: now } : { since: known.since, stopped: now, call: known.call })
+      if (known !== undefined || tries === MOST_PASSES || !isRestarting(native.getRegisters(tid))) return
+      // On its way back into a call that it was interrupted in: which one, only its sleep tells.
+      sleep = this.#letSleep(tid)
+    }
+  }
+
+  #letSleep(tid: number): Sleep | undefined {
+    native.resume(tid)
+    const until = native.clockGettime(CLOCK_MONOTONIC) + TO_SLEEP_NS
+    let sleep: Sleep | undefined
+    while ((sleep = noteSleeps(this.pid, [tid]).get(tid)) === undefined && native.clockGettime(CLOCK_MONOTONIC) < until);
+    native.interrupt(tid)
+    if (!stopped(tid)) throw new CheckpointError('THAW_PROCESS_DIED', `Thread ${tid} was killed during the checkpoint.`, { pid: tid })
+    return sleep
   }
 
   /** Lets every thread go on, or stays stopped with SIGSTOP where asked. Threads that died meanwhile are passed over. */
@@ -114,10 +164,23 @@ function groupStopIsRefused(tid: number, status: WaitStatus & { kind: 'stopped' 
   return true
 }
 
-function seizeError(pid: number, cause: SystemError): Error {
+/** The kernel answers for a zombie as for a process that this user may not trace. */
+function hasEnded(pid: number, tid: number): boolean {
+  try {
+    return ['Z', 'X'].includes(readStat(pid, tid)[0] ?? 'X')
+  } catch {
+    return true
+  }
+}
+
+const diedMeanwhile = (pid: number, cause?: SystemError): CheckpointError =>
+  new CheckpointError('THAW_PROCESS_DIED', `Cannot checkpoint pid ${pid}: it ended while it was being frozen.`, {
+    pid,
+    ...(cause === undefined ? {} : { cause }),
+  })
+
+function seizeError(pid: number, cause: SystemError): UnsupportedError {
   const details = { pid, syscall: 'ptrace', errno: cause.errno, cause }
-  if (cause.code === 'ESRCH')
-    return new CheckpointError('THAW_NO_PROCESS', `Cannot checkpoint pid ${pid}: there is no such process.`, details)
   return new UnsupportedError(
     'THAW_NO_PTRACE',
     `Cannot checkpoint pid ${pid}: this user may not trace it (${cause.code}). Run as the user that owns the process, or as root; see kernel.yama.ptrace_scope.`,

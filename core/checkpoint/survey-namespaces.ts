@@ -49,12 +49,12 @@ function namespaces(pid: number, tid: number): string {
 
 const isSubset = (some: readonly string[], all: readonly string[]): boolean => some.every((one) => all.includes(one))
 
-/** What is mounted where, without ids and order, which each namespace numbers anew, and without /proc, which every sandbox has of its own. */
+/** What is mounted where, without ids and order, which each namespace numbers anew, and without those that a sandbox may have of its own. */
 function mounts(pid: number): string[] {
   return readFileSync(`/proc/${pid}/mountinfo`, 'utf8')
     .split('\n')
     .map((line) => line.split(' '))
-    .filter(([, , , , point]) => point !== undefined && point !== '/proc')
+    .filter(([, , , , point]) => point !== undefined && point !== '/proc' && point !== '/dev/pts')
     .map(([, , device, root, point]) => `${device} ${root} ${point}`)
 }
 

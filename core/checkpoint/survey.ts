@@ -1,26 +1,25 @@
 /** Looking at a tree before it is frozen: whether it can be carried, and if not, why not. Nothing is changed here. */
-import { closeSync, existsSync, openSync, readFileSync, readSync, readdirSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readSync, readdirSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import { CheckpointError, ThawError, UnsupportedError } from '../errors.js'
 import { reachableRoot } from '../proc/root.js'
 import { field, innermost, readStat, readStatus } from '../proc/status.js'
 import type { Status } from '../proc/status.js'
 import type { SeenProcess } from '../resources/description.js'
+import { whyNotSeccomp } from '../resources/seccomp/access.js'
 import { refuseNamespaces, refuseUnsharedThreads } from './survey-namespaces.js'
-
-export interface SurveyOptions {
-  /** Accept a session and process group that are led from outside the tree. */
-  readonly shellJob: boolean
-}
 
 const PF_KTHREAD = 0x0020_0000
 const STAT_FLAGS = 9 - 3
 const ELFCLASS64 = 2
 
-/** @throws UnsupportedError, CheckpointError */
-export function surveyProcess(pid: number, options: SurveyOptions): SeenProcess {
+/**
+ * @param parentPid 0 for a root of the tree
+ * @throws UnsupportedError, CheckpointError
+ */
+export function surveyProcess(pid: number, parentPid: number): SeenProcess {
   try {
-    return look(pid, options)
+    return look(pid, parentPid)
   } catch (error) {
     // A process that ends while it is looked at makes all kinds of errors.
     if (error instanceof ThawError || existsSync(`/proc/${pid}/exe`)) throw error
@@ -31,7 +30,7 @@ export function surveyProcess(pid: number, options: SurveyOptions): SeenProcess 
 const noProcess = (pid: number, cause: unknown): CheckpointError =>
   new CheckpointError('THAW_NO_PROCESS', `Cannot checkpoint pid ${pid}: there is no such process.`, { pid, cause })
 
-function look(pid: number, options: SurveyOptions): SeenProcess {
+function look(pid: number, parentPid: number): SeenProcess {
   const status = statusOf(pid)
   const name = field(status, 'Name')
   const refuse = (code: string, why: string): never => {
@@ -42,21 +41,14 @@ function look(pid: number, options: SurveyOptions): SeenProcess {
   refuseStates(pid, status, refuse)
   refuseUntraceable(pid, refuse)
   refuse32Bit(pid, refuse)
-  refuseChildren(pid, refuse)
   refuseNamespaces(pid, refuse)
   refuseUnsharedThreads(pid, refuse)
   const innerPid = innermost(status, 'NSpid')
   if (innerPid === 1) refuse('THAW_NAMESPACE_INIT', 'it is the init of its pid namespace. Checkpoint the process that it runs instead.')
-  const session = innermost(status, 'NSsid')
-  if (session !== innerPid && !options.shellJob)
-    refuse(
-      'THAW_SHELL_JOB',
-      `its session is led by pid ${session === 0 ? 'of another namespace' : session}, outside the tree. Start it with setsid, or pass --shell-job to give it a session of its own.`,
-    )
   const rootPath = reachableRoot(pid)
   if (rootPath === undefined)
     refuse('THAW_ROOT', 'it has a root folder of its own (chroot) in another mount namespace. Run thaw in the same mount namespace.')
-  return { pid, innerPid, name, rootPath: rootPath ?? '', pidfd: native.pidfdOpen(pid) }
+  return { pid, innerPid, name, rootPath: rootPath ?? '', pidfd: native.pidfdOpen(pid), parentPid }
 }
 
 type Refuse = (code: string, why: string) => never
@@ -80,13 +72,21 @@ function refuseRelatives(pid: number, refuse: Refuse): void {
 
 function refuseStates(pid: number, status: Status, refuse: Refuse): void {
   const state = field(status, 'State')
-  if (state.startsWith('Z')) refuse('THAW_ZOMBIE', 'it has already ended and waits to be reaped.')
+  if (state.startsWith('Z'))
+    refuse(
+      'THAW_ZOMBIE',
+      otherThreads(pid)
+        ? 'its main thread has ended while others go on, which is not carried.'
+        : 'it has already ended and waits to be reaped.',
+    )
   if (state.startsWith('T')) refuse('THAW_STOPPED', `it is stopped by a signal (job control). Continue it first (kill -CONT ${pid}).`)
   const tracer = field(status, 'TracerPid')
   if (tracer !== '0') refuse('THAW_TRACED', `pid ${tracer} traces it already (a debugger, strace). Detach that first.`)
-  if (status.get('Seccomp') !== undefined && status.get('Seccomp') !== '0')
-    refuse('THAW_SECCOMP', 'it runs under a seccomp filter, which is not carried.')
+  const filtered = whyNotSeccomp(pid)
+  if (filtered !== undefined) refuse('THAW_SECCOMP', filtered)
 }
+
+const otherThreads = (pid: number): boolean => readdirSync(`/proc/${pid}/task`).length > 1
 
 /** Who may open the memory may trace (PTRACE_MODE_ATTACH): anybody else is told so here, before anything was tried. */
 function refuseUntraceable(pid: number, refuse: Refuse): void {
@@ -104,13 +104,6 @@ function refuseUntraceable(pid: number, refuse: Refuse): void {
 
 function refuse32Bit(pid: number, refuse: Refuse): void {
   if (firstBytes(`/proc/${pid}/exe`, 5)[4] !== ELFCLASS64) refuse('THAW_32_BIT', 'it is a 32-bit program.')
-}
-
-function refuseChildren(pid: number, refuse: Refuse): void {
-  for (const tid of readdirSync(`/proc/${pid}/task`)) {
-    const children = readFileSync(`/proc/${pid}/task/${tid}/children`, 'utf8').trim()
-    if (children !== '') refuse('THAW_CHILDREN', `it has child processes (${children}), and trees are not carried yet.`)
-  }
 }
 
 function firstBytes(path: string, length: number): Buffer {

@@ -29,9 +29,11 @@ const telling: readonly (readonly [field: string, describe: Describe])[] = [
   ['stream', (value) => ['standard input', 'standard output', 'standard error'][Number(value)] ?? ''],
   ['terminal', () => 'of a terminal'],
   ['count', named('count')],
+  ['number', named('number')],
   ['sqEntries', named('entries')],
   ['mask', (value) => `mask 0x${(value as bigint).toString(16)}`],
   ['items', counted('item', 'items')],
+  ['watches', counted('watch', 'watches')],
   ['chunks', (value) => `holds ${bytes((value as { data: Uint8Array }[]).reduce((sum, { data }) => sum + data.length, 0))}`],
   ['received', (value) => `${bytes((value as Uint8Array).length)} to read`],
   ['unread', (value) => `${bytes((value as Uint8Array).length)} to read`],
@@ -53,7 +55,7 @@ export function describeDescription(description: DescriptionModel | undefined): 
 function says(value: unknown, field: string): boolean {
   if (value === undefined || value === null || value === false || value === '') return false
   if (value instanceof Uint8Array || Array.isArray(value)) return value.length > 0
-  return field === 'stream' || (value !== 0 && value !== 0n)
+  return field === 'stream' || field === 'number' || (value !== 0 && value !== 0n)
 }
 
 /** A struct sockaddr of the internet, else the name of a unix socket, which starts with NUL where it is abstract. */

@@ -23,7 +23,7 @@ function describeProcess(process: ProcessModel, descriptions: readonly Descripti
   return [
     `pid ${pid} (${threads[0]?.name ?? ''})`,
     `  program      ${memory.executable.path}`,
-    `  working dir  ${fileSystem.workingDirectory}`,
+    `  working dir  ${fileSystem.workingDirectory}${fileSystem.removed === null ? '' : ' (deleted)'}`,
     `  threads      ${threads.map(({ tid, name }) => `${tid} ${name}`).join(', ')}`,
     `  memory       ${describeMemory(process)}`,
     ...(options.mappings ? memory.mappings.map((mapping) => `    ${describeMapping(mapping)}`) : []),

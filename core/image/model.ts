@@ -1,4 +1,6 @@
 /** The image in memory: mirrors thaw.proto with plain types, 64-bit values as bigint. */
+import type { DeletedFile } from '../resources/deleted-file.js'
+import type { RemovedFolder } from '../resources/removed-folder.js'
 
 export interface ImageModel {
   formatVersion: number
@@ -7,6 +9,24 @@ export interface ImageModel {
   processes: ProcessModel[]
   descriptions: DescriptionModel[]
   blobs: Uint8Array[]
+  zombies: ZombieModel[]
+  sharedMemory: SharedMemoryModel[]
+}
+
+export interface ZombieModel {
+  pid: number
+  parentPid: number
+  groupId: number
+  sessionId: number
+  name: string
+  status: number
+}
+
+/** `start` of its pages is an offset in the memory. */
+export interface SharedMemoryModel {
+  id: number
+  sizeBytes: bigint
+  pages: PageRange[]
 }
 
 export interface Machine {
@@ -66,6 +86,31 @@ export interface ThreadModel {
   timerSlack: bigint
   machineCheckPolicy: number
   timeStampCounter: number
+  timeLimit: TimeLimit | null
+  seccomp: SeccompModel | null
+}
+
+export interface SeccompModel {
+  strict: boolean
+  filters: SeccompFilter[]
+}
+
+/** The oldest first. */
+export interface SeccompFilter {
+  program: Uint8Array
+  flags: number
+}
+
+/** Of a call that a thread goes on with, as it was made: the copy makes it with what is left. */
+export interface TimeLimit {
+  /** Index into the registers. */
+  register: number
+  /** Where the register is made to point, at two words; 0: it holds milliseconds. */
+  address: bigint
+  /** Nanoseconds per unit of the second word: 1 in a timespec, 1000 in a timeval. */
+  fraction: number
+  /** By the dumper's CLOCK_MONOTONIC. */
+  due: bigint
 }
 
 export interface Rseq {
@@ -124,10 +169,16 @@ export interface PosixTimer {
   thread: number
   interval: bigint
   value: bigint
+  /** Of the delivery before the checkpoint: timer_getoverrun(2). */
+  overrun: number
+  /** Expirations that the pending signal of an interval timer stands for; 0: none is pending. */
+  waiting: bigint
 }
 
 export interface FileSystemModel {
   workingDirectory: string
+  /** The working directory, when it was removed since. */
+  removed: RemovedFolder | null
   root: string
   umask: number
 }
@@ -178,6 +229,7 @@ export interface Mapping {
   flags: string[]
   name: string
   protectionKey: number
+  sharedMemory: number
 }
 
 export interface FileIdentity {
@@ -188,6 +240,8 @@ export interface FileIdentity {
   modified: bigint
   deleted: boolean
   contentOffset: bigint
+  /** Of a deleted file that is mapped shared. */
+  content: DeletedFile | null
 }
 
 export interface PageRange {

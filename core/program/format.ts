@@ -18,6 +18,8 @@ const names = [
   'OP_LEAVE',
   'OP_SUM',
   'OP_XRSTOR',
+  'OP_PRODUCT',
+  'OP_QUOTIENT',
   'EXPECT_ANY',
   'EXPECT_OK',
   'EXPECT_EQUAL',

@@ -109,6 +109,15 @@ export class Program {
     return this.#add(format.OP_SUM, 0, 'sum', [left, right], 'any', this.bundle.cell(`sum#${this.ops.length}`))
   }
 
+  product(left: Argument, right: Argument): Cell {
+    return this.#add(format.OP_PRODUCT, 0, 'product', [left, right], 'any', this.bundle.cell(`product#${this.ops.length}`))
+  }
+
+  /** Rounded towards zero. */
+  quotient(left: Argument, right: bigint): Cell {
+    return this.#add(format.OP_QUOTIENT, 0, 'quotient', [left, right], 'any', this.bundle.cell(`quotient#${this.ops.length}`))
+  }
+
   /** Loads components of the extended state, a mask of XCR0's bits, from an XSAVE area in the standard format, 64-byte aligned. */
   restoreExtendedState(area: bigint, components: bigint): void {
     this.#push(format.OP_XRSTOR, 0, 'xrstor', [area, components], 'any')

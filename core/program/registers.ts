@@ -58,15 +58,27 @@ const POLL = 7n
 const FUTEX = 202n
 const FUTEX_WAIT_BITSET = 9n
 const FUTEX_COMMAND_MASK = 0x7fn
-const EPOLL_WAITS = new Set([232n, 281n, 441n])
+/** read, write, readv, writev, accept, sendto, recvfrom, sendmsg, recvmsg, accept4, recvmmsg, sendmmsg: of a socket with a time limit. */
+const SOCKET_CALLS = new Set([0n, 1n, 19n, 20n, 43n, 44n, 45n, 46n, 47n, 288n, 299n, 307n])
+const SEMOP = 65n
+/** Calls whose limit stands in memory, none for a null pointer: epoll_pwait2, rt_sigtimedwait, semtimedop. */
+const LIMIT_POINTER: ReadonlyMap<bigint, RegisterName> = new Map([
+  [441n, 'r10'],
+  [128n, 'rdx'],
+  [220n, 'r10'],
+])
+const EPOLL_WAITS = new Set([232n, 281n])
+
+/** What a pending signal does to the call that was interrupted: no handler runs; one with SA_RESTART runs; one without. */
+export type Handling = 'none' | 'restarts' | 'interrupts'
 
 /**
- * The registers with which a task that was frozen inside a system call goes on in user space, as arch_do_signal_or_restart() (arch/x86/kernel/signal.c)
- * would leave them, for a task that does not come back through the kernel's own way.
+ * The registers with which a task that was frozen inside a system call goes on in user space, as arch_do_signal_or_restart() and handle_signal()
+ * (arch/x86/kernel/signal.c) would leave them, for a task that does not come back through the kernel's own way.
  *
- * @param signalPending a signal is going to be delivered first: calls that are not restarted after a handler return EINTR
+ * @param limited what is left of the call's time limit is known, and is put into the registers before they are used
  */
-export function restartable(registers: BigUint64Array, signalPending: boolean): BigUint64Array {
+export function restartable(registers: BigUint64Array, handling: Handling, limited = false): BigUint64Array {
   const number = BigInt.asIntN(64, get(registers, 'origRax'))
   const result = BigInt.asIntN(64, get(registers, 'rax'))
   if (number < 0n) return registers
@@ -74,16 +86,18 @@ export function restartable(registers: BigUint64Array, signalPending: boolean): 
     withRegisters(registers, { rax: number, rip: get(registers, 'rip') - SYSCALL_INSTRUCTION_BYTES, origRax: -1n, ...changes })
   const interrupted = (): BigUint64Array => withRegisters(registers, { rax: EINTR, origRax: -1n })
   switch (result) {
-    case ERESTARTSYS:
     case ERESTARTNOINTR:
       return again()
+    case ERESTARTSYS:
+      return handling === 'interrupts' ? interrupted() : again()
     case ERESTARTNOHAND:
-      return signalPending ? interrupted() : again()
+      return handling === 'none' ? again() : interrupted()
     case ERESTART_RESTARTBLOCK:
-      return signalPending ? interrupted() : (restartBlock(registers, number, again) ?? interrupted())
+      if (handling !== 'none') return interrupted()
+      return limited ? again() : (restartBlock(registers, number, again) ?? interrupted())
     case EINTR:
-      // The kernel never restarts epoll_wait; without an end to wait for, starting it again is exact and the freeze stays unseen.
-      return !signalPending && waitsForever(registers, number) ? again() : registers
+      // The kernel never restarts these (signal(7)); started again as they were, they do not see the freeze.
+      return handling === 'none' && (limited || unchangedByFreeze(registers, number)) ? again() : registers
     default:
       return registers
   }
@@ -108,9 +122,20 @@ function restartBlock(
   return undefined
 }
 
-function waitsForever(registers: BigUint64Array, number: bigint): boolean {
-  if (!EPOLL_WAITS.has(number)) return false
-  // epoll_pwait2 takes a pointer: null waits for ever.
-  if (number === 441n) return get(registers, 'r10') === 0n
-  return BigInt.asIntN(32, get(registers, 'r10')) < 0n
+/**
+ * The same for a task that does come back through the kernel's own way: a call that the kernel would end with EINTR, though nothing but the freeze has
+ * come between, is one that it starts again unless a handler runs.
+ */
+export function restartedByKernel(registers: BigUint64Array, limited: boolean): BigUint64Array {
+  const number = BigInt.asIntN(64, get(registers, 'origRax'))
+  if (number < 0n || BigInt.asIntN(64, get(registers, 'rax')) !== EINTR) return registers
+  return limited || unchangedByFreeze(registers, number) ? withRegisters(registers, { rax: ERESTARTNOHAND }) : registers
+}
+
+/** Without a limit; or a socket's own (SO_RCVTIMEO, SO_SNDTIMEO), which begins anew: later than it would have been, but no error. */
+function unchangedByFreeze(registers: BigUint64Array, number: bigint): boolean {
+  if (SOCKET_CALLS.has(number) || number === SEMOP) return true
+  if (EPOLL_WAITS.has(number)) return BigInt.asIntN(32, get(registers, 'r10')) < 0n
+  const limit = LIMIT_POINTER.get(number)
+  return limit !== undefined && get(registers, limit) === 0n
 }

@@ -1,28 +1,65 @@
-/** Private mappings of a file that was deleted or replaced since: its bytes are kept, and a nameless file stands in for it. */
+/**
+ * Mappings of a file that was deleted or replaced since: its bytes are kept, and a nameless file stands in for it. Private mappings have
+ * one that the template makes; shared ones have one per instance, which they share with the descriptors that lead to the file.
+ */
 import { closeSync, readdirSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import { UnsupportedError } from '../errors.js'
+import type { PageFile } from '../checkpoint/page-file.js'
 import type { FileIdentity } from '../image/model.js'
 import type { MappingLine } from '../proc/maps.js'
 import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
-import type { SeenProcess } from './description.js'
+import { firstOf, makeDeleted, readDeleted } from './deleted-file.js'
+import type { Emitter, SeenDescription, SeenProcess, SeenTree } from './description.js'
+import { reopen } from './emission.js'
 import { statusIfThere } from './file-identity.js'
 import { emitNamelessFile } from './nameless-file.js'
-import { O_CLOEXEC, O_RDONLY } from './open-flags.js'
+import { O_ACCMODE, O_CLOEXEC, O_PATH, O_RDONLY, O_RDWR } from './open-flags.js'
 
-/** @throws UnsupportedError THAW_FILE_REPLACED for a shared mapping, or when nothing leads to the file any more */
-export function identifyDeleted(process: SeenProcess, line: MappingLine, path: string): FileIdentity {
-  const shared = line.permissions.endsWith('s')
-  const source = shared ? undefined : sourceOf(process.pid, line.inode, [line])
+/** @throws UnsupportedError THAW_FILE_REPLACED when nothing leads to the file any more, or a mapping shares it with others */
+export function identifyDeleted(process: SeenProcess, tree: SeenTree, line: MappingLine, path: string): FileIdentity {
+  const source = sourceOf(process.pid, line.inode, [line])
   const status = source === undefined ? undefined : native.statPath(source)
-  if (status === undefined)
-    throw new UnsupportedError(
-      'THAW_FILE_REPLACED',
-      `Cannot checkpoint pid ${process.pid} (${process.name}): ${path} is mapped at 0x${line.start.toString(16)}, but was deleted or replaced since${shared ? '' : ', and nothing leads to it any more without the right to follow map_files'}. Restart the process with the new file${shared ? '' : ', or run thaw as root'}.`,
-      { pid: process.pid, path },
+  if (source === undefined || status === undefined)
+    throw refused(
+      process,
+      line,
+      `${path} is mapped, but was deleted or replaced since, and nothing leads to it any more without the right to follow map_files`,
+      'Restart the process with the new file, or run thaw as root.',
     )
-  return { path, device: status.device, inode: status.inode, sizeBytes: status.sizeBytes, modified: 0n, deleted: true, contentOffset: 0n }
+  const { device, inode, sizeBytes } = status
+  const identity = { path, device, inode, sizeBytes, modified: 0n, deleted: true, contentOffset: 0n, content: null }
+  if (!isShared(line)) {
+    // What is written to the file shows in pages that the mapping has not changed: its stand-in is another file than the descriptor's.
+    if (tree.descriptions.some((seen) => seen.status.device === device && seen.status.inode === inode && canWrite(seen)))
+      throw refused(
+        process,
+        line,
+        `${path} was deleted, and is mapped private while a descriptor can write to it`,
+        'Close the descriptor in the warm-up.',
+      )
+    return identity
+  }
+  if (status.links !== 0)
+    throw refused(process, line, `${path} is mapped shared, and is a file of another name by now`, 'Restart the process with the new file.')
+  const lines = tree.mappingsOf(process).filter((other) => other.inode === line.inode && other.device === line.device)
+  if (!lines.every(isShared))
+    throw refused(process, line, `${path} was deleted, and is mapped both shared and private`, 'Unmap one of both in the warm-up.')
+  const isFirst = firstOf(status, tree) === undefined && lines[0]?.start === line.start
+  return { ...identity, content: readDeleted(source, status, tree, isFirst) }
+}
+
+const canWrite = ({ info }: SeenDescription): boolean => (info.flags & O_PATH) === 0 && (info.flags & O_ACCMODE) !== O_RDONLY
+
+const isShared = ({ permissions }: MappingLine): boolean => permissions.endsWith('s')
+
+function refused({ pid, name }: SeenProcess, { start }: MappingLine, what: string, remedy: string): UnsupportedError {
+  return new UnsupportedError(
+    'THAW_FILE_REPLACED',
+    `Cannot checkpoint pid ${pid} (${name}): at 0x${start.toString(16)}, ${what}. ${remedy}`,
+    { pid },
+  )
 }
 
 /** A way to the bytes of a file without a name: the mapping itself (a privilege), the executable, or a descriptor. */
@@ -33,13 +70,13 @@ function sourceOf(pid: number, inode: bigint, lines: readonly MappingLine[]): st
 }
 
 /**
- * Copies each deleted file once to the page file, from `offset` on, and tells the identities where. Returns the end.
+ * Copies each deleted file that is mapped private once to the page file, from `offset` on, and tells the identities where. Returns the end.
  *
  * @param files with the mapping that each came from
  */
 export function keepDeleted(
   pid: number,
-  pageFd: number,
+  pageFile: PageFile,
   files: readonly { readonly file: FileIdentity; readonly line: MappingLine }[],
   offset: bigint,
 ): bigint {
@@ -51,7 +88,8 @@ export function keepDeleted(
     file.contentOffset = there ?? end
     if (there !== undefined) continue
     kept.set(key, end)
-    copyFile(sourceOf(pid, file.inode, [line]) ?? '', pageFd, end, file.sizeBytes)
+    pageFile.require(end + file.sizeBytes)
+    copyFile(sourceOf(pid, file.inode, [line]) ?? '', pageFile.fd, end, file.sizeBytes)
     end += file.sizeBytes
   }
   return end
@@ -66,9 +104,20 @@ function copyFile(source: string, pageFd: number, offset: bigint, sizeBytes: big
   }
 }
 
-/** Open for reading and writing. */
+/** For private mappings. Open for reading and writing. */
 export function emitDeletedFile(program: Program, { path, sizeBytes, contentOffset }: FileIdentity, pageFile: Cell): Cell {
   const fd = emitNamelessFile(program, path, false)
   if (sizeBytes > 0n) program.call('sendfile', [fd, pageFile, program.bundle.words(contentOffset), sizeBytes], { equal: sizeBytes })
   return fd
+}
+
+/** In the process that opens what is shared. */
+export function makeSharedDeleted({ path, content }: FileIdentity, emitter: Emitter): void {
+  if (content !== null) makeDeleted(content, path, false, emitter)
+}
+
+/** For shared mappings. @param writable it was open for writing when it was mapped */
+export function emitSharedDeleted({ path, content }: FileIdentity, emitter: Emitter, writable: boolean): Cell {
+  if (content === null) throw new Error(`the content of ${path} was not kept`)
+  return reopen(emitter, makeDeleted(content, path, false, emitter).fd, writable ? O_RDWR : O_RDONLY)
 }

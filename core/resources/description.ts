@@ -5,7 +5,7 @@
  * Order of the calls, per checkpoint and per restore:
  *
  *   recognises → collect            twice: once on the running tree, so that what is not carried is refused before the freeze; once frozen
- *   open → place → arm              emitted once per image, run per instance: see `DescriptionKind`
+ *   open → connect → place → arm    emitted once per image, run per instance: see `DescriptionKind`
  */
 import type { FileStatus } from '../../native/index.js'
 import type { Clocks } from '../image/model.js'
@@ -25,6 +25,8 @@ export interface SeenProcess {
   /** Prefix under which paths that /proc prints for the process lead to its files: empty in the same mount namespace, else like `/proc/7/root`. */
   readonly rootPath: string
   readonly pidfd: number
+  /** As the dumper sees it; 0 for a root of the tree. */
+  readonly parentPid: number
   /** For what is in flight: the process that it is sent to. `pid` and numbers are the dumper's then. */
   readonly receiver?: SeenProcess
 }
@@ -67,12 +69,16 @@ export interface SeenTree {
   addBlob(bytes: Uint8Array): number
   /** Puts part of a file behind the pages in the page file. */
   keepContent(content: KeptContent): void
+  /** Has the process itself ask for the peer's pid (SO_PEERCRED) of a unix socket, by its own pid namespace. `tell` is called before the thaw. */
+  askInside(seen: SeenDescription, tell: (pid: number) => void): void
 }
 
 /** What a kind may use while it emits. All operations go into the program of the process that opens the tree's descriptions. */
 export interface Emitter {
   readonly bundle: Bundle
   readonly program: Program
+  /** Of the process whose program that is. */
+  readonly processIndex: number
   /** A number above all others that is free whenever a kind emits: for a descriptor that must have a known number for a moment. */
   readonly scratch: number
   /** Moves a new descriptor out of the way of the tree's own numbers (F_DUPFD_CLOEXEC to the service range, close of the old one). */
@@ -81,6 +87,11 @@ export interface Emitter {
   descriptorOf(descriptionId: number): Cell
   /** State shared by several descriptions of one kind (both ends of a pipe), created on first use. */
   shared<T>(kind: string, key: string | number | bigint, create: () => T): T
+  /**
+   * Emits operations that a process with this pid performs: the root itself, or one that ends at once. They share memory, descriptors and the
+   * working directory, but not credentials.
+   */
+  asProcess(pid: number, build: (program: Program) => void): void
   /** The bytes that `addBlob` kept. */
   blob(key: number): Uint8Array
   /** Where `SeenTree.keepContent` put parts of files. */
@@ -93,6 +104,8 @@ export interface Emitter {
   remaining(due: bigint): bigint
   /** True when the instance gets a network namespace of its own. */
   readonly ownNetwork: boolean
+  /** True when the instance gets a mount namespace of its own. */
+  readonly ownMounts: boolean
 }
 
 /** A descriptor number in a process of the image. */
@@ -110,12 +123,24 @@ export interface DescriptionKind<P> {
   collect(seen: SeenDescription, tree: SeenTree): P
   /** Emits what opens it; returns the cell that holds the descriptor, already raised. Status flags that fcntl(F_SETFL) can set, owner and signal are set by the caller afterwards. */
   open(payload: P, emitter: Emitter, flags: number): Cell
+  /** Pids that processes have for a moment which the kind is made by (`Emitter.asProcess`). */
+  pids?(payload: P): number[]
   /** Emits what must wait until all descriptions of the tree are open (registrations in epoll sets, descriptors in flight). */
   connect?(payload: P, emitter: Emitter, self: Cell): void
-  /** Emits what must wait until the process has its numbers (`placements`: those that refer to this description). */
+  /**
+   * Set for what belongs to the memory of a process: it is opened by its home, the first process that has it, instead of by the first
+   * process of the tree, and no other process has it.
+   */
+  readonly ofMemory?: true
+  /** Emits, for each process that has numbers for it, what must be done in that process once it has them. */
+  placeEach?(payload: P, emitter: Emitter, placements: readonly Placement[]): void
+  /** Emits what must wait until its home has its numbers (`placements`: those of the home that refer to this description). */
   place?(payload: P, emitter: Emitter, placements: readonly Placement[], all: readonly Placement[]): void
-  /** Emits what must wait until the gate has opened and the clocks run (timers). Runs in the process, by its own numbers. */
-  arm?(payload: P, emitter: Emitter, placements: readonly Placement[]): void
+  /**
+   * Emits what must wait until the gate has opened and the clocks run (timers). Runs in its home, by its own numbers; what is only in flight
+   * has none, but `self` is still there.
+   */
+  arm?(payload: P, emitter: Emitter, placements: readonly Placement[], self: Cell): void
 }
 
 /** Forgets the payload's type, so that kinds of different payloads fit one list. */

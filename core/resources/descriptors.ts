@@ -8,6 +8,7 @@ import { readMappings } from '../proc/maps.js'
 import type { SeenDescription, SeenProcess, SeenTree } from './description.js'
 import { refuseStrayRings } from './io-uring/mappings.js'
 import { describe, kindOf } from './kinds.js'
+import { Refusals } from './refusal.js'
 import { discoverInFlight } from './unix/queue.js'
 
 const KCMP_FILE = 0
@@ -115,7 +116,7 @@ function look(
 export function seenTree(
   processes: readonly SeenProcess[],
   seen: SeenDescriptors,
-  given: Pick<SeenTree, 'options' | 'frozen' | 'keepContent'>,
+  given: Pick<SeenTree, 'options' | 'frozen' | 'keepContent' | 'askInside'>,
   blobs: Uint8Array[],
 ): SeenTree {
   return {
@@ -142,30 +143,16 @@ function memoized<Key, Value>(compute: (key: Key) => Value): (key: Key) => Value
 
 /** Reads the state of every description. All that are not carried are named in one error. */
 export function collectDescriptions(tree: SeenTree): DescriptionModel[] {
-  const refusals: UnsupportedError[] = []
-  const models: DescriptionModel[] = []
+  const refusals = new Refusals()
   refuseStrayRings(tree)
   discoverInFlight(tree)
+  const models: DescriptionModel[] = []
   for (const seen of tree.descriptions) {
-    try {
-      models.push(collectDescription(seen, tree))
-    } catch (error) {
-      if (!(error instanceof UnsupportedError)) throw error
-      refusals.push(error)
-    }
+    const model = refusals.gather(() => collectDescription(seen, tree))
+    if (model !== undefined) models.push(model)
   }
-  if (refusals.length === 1 && refusals[0] !== undefined) throw refusals[0]
-  if (refusals.length > 1)
-    throw new UnsupportedError(commonCode(refusals), refusals.map(({ code, message }) => `[${code}] ${message}`).join('\n'), {
-      cause: new AggregateError(refusals),
-    })
+  refusals.throw()
   return models
-}
-
-/** Both ends of a connection are refused for the same reason. */
-function commonCode(refusals: readonly UnsupportedError[]): string {
-  const [code, ...others] = new Set(refusals.map((refusal) => refusal.code))
-  return code === undefined || others.length > 0 ? 'THAW_UNSUPPORTED' : code
 }
 
 function collectDescription(seen: SeenDescription, tree: SeenTree): DescriptionModel {

@@ -2,6 +2,7 @@
 import { native } from '../../native/index.js'
 import type { SeenDescription, SeenTree } from './description.js'
 import { otherEndInTree } from './other-end.js'
+import { ptyOf } from './pty/seen-pty.js'
 import { refusal } from './refusal.js'
 import { socketOf } from './socket/seen-socket.js'
 import { isUnixSocket } from './unix/diag.js'
@@ -81,5 +82,6 @@ function isDisarmed(seen: SeenDescription, tree: SeenTree, item: { fd: number; e
 function isQuiet(file: SeenDescription, tree: SeenTree): boolean {
   if (file.link.startsWith('anon_inode:')) return true
   if (file.link.startsWith('pipe:')) return otherEndInTree(file, tree) !== 'outside'
+  if (ptyOf(file, tree) !== undefined) return true
   return isUnixSocket(file) && socketOf(file)?.listening === false && otherEndInTree(file, tree) !== 'outside'
 }

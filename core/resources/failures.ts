@@ -11,6 +11,8 @@ const EPERM = 1
 const EAGAIN = 11
 const EACCES = 13
 const EEXIST = 17
+const EMFILE = 24
+const ENOSPC = 28
 const EADDRINUSE = 98
 const EADDRNOTAVAIL = 99
 
@@ -20,10 +22,16 @@ export function explainFailure({ name, purpose }: Operation, errno: number): Exp
   if (name === 'clone3') return explainPid(errno)
   if (name === 'bind' && errno === EADDRNOTAVAIL) return missingAddress
   if (name === 'connect' && errno === EADDRNOTAVAIL && /\bTCP connection\b/.test(purpose)) return takenConnection
+  if (name === 'inotify_init1' || name === 'inotify_add_watch') return explainInotify(errno)
   if (name === 'bind' || name === 'listen') return explainName(/\b(?:TCP|UDP) port (\d+)/.exec(purpose)?.[1], errno)
   if (purpose.endsWith('nobody else reads')) {
     const message = `another process reads from it, and would be given the data that stood in it. Stop that process (${SELF}).`
     return { code: 'THAW_PIPE_IN_USE', message }
+  }
+  const pty = /pseudo-terminal (\d+): its number is taken/.exec(purpose)?.[1]
+  if (pty !== undefined) {
+    const message = `/dev/pts/${pty} is taken (${SELF}). Restore into a pid namespace of its own (--pid-namespace new), which has terminals of its own.`
+    return { code: 'THAW_PTY_TAKEN', message }
   }
   const isLock = /\b(flock|POSIX lock|OFD lock|lease)\b/.test(purpose)
   if (!isLock || (errno !== EAGAIN && errno !== EACCES)) return undefined
@@ -52,6 +60,16 @@ function explainPid(errno: number): Explanation | undefined {
   return {
     code: 'THAW_PIDS_REFUSED',
     message: 'this user may not choose pids here. Run as root, or restore into a pid namespace of its own (--pid-namespace new).',
+  }
+}
+
+/** inotify(7), /proc interfaces. */
+function explainInotify(errno: number): Explanation | undefined {
+  if (errno !== EMFILE && errno !== ENOSPC) return undefined
+  const limit = errno === EMFILE ? 'fs.inotify.max_user_instances' : 'fs.inotify.max_user_watches'
+  return {
+    code: 'THAW_INOTIFY_LIMIT',
+    message: `this user has as many as ${limit} allows. Raise it (sysctl), or run fewer copies at a time.`,
   }
 }
 

@@ -16,7 +16,16 @@ export function identify(process: SeenProcess, line: MappingLine, path: string):
 
 export function identityOf(reachable: string, path: string, status: FileStatus): FileIdentity {
   const modified = lstatSync(reachable, { bigint: true }).mtimeNs
-  return { path, device: status.device, inode: status.inode, sizeBytes: status.sizeBytes, modified, deleted: false, contentOffset: 0n }
+  return {
+    path,
+    device: status.device,
+    inode: status.inode,
+    sizeBytes: status.sizeBytes,
+    modified,
+    deleted: false,
+    contentOffset: 0n,
+    content: null,
+  }
 }
 
 /** @throws ImageError THAW_FILE_CHANGED when the file is gone or is not the one that was mapped */

@@ -2,37 +2,50 @@
 import { readlinkSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import { UnsupportedError } from '../errors.js'
-import type { FileSystemModel } from '../image/model.js'
+import type { DescriptionModel, FileSystemModel, ProcessModel } from '../image/model.js'
 import { field } from '../proc/status.js'
 import type { Status } from '../proc/status.js'
 import type { Program } from '../program/program.js'
 import type { SeenProcess } from './description.js'
+import { statusIfThere } from './file-identity.js'
+import { collectRemoved, emitChangeToRemoved } from './removed-folder.js'
+
+const DELETED = ' (deleted)'
 
 export function collectFileSystem(process: SeenProcess, status: Status): FileSystemModel {
   const root = readlinkSync(`/proc/${process.pid}/root`)
   const workingDirectory = readlinkSync(`/proc/${process.pid}/cwd`)
-  const seen = native.statPath(`/proc/${process.pid}/cwd`)
-  const byPath = statOrUndefined(process.rootPath + workingDirectory)
-  if (byPath === undefined || byPath.device !== seen.device || byPath.inode !== seen.inode)
-    throw new UnsupportedError(
-      'THAW_WORKING_DIRECTORY',
-      `Cannot checkpoint pid ${process.pid} (${process.name}): its working directory ${workingDirectory} is gone or was replaced. Change to one that exists.`,
-      { pid: process.pid },
-    )
-  return { workingDirectory, root, umask: Number.parseInt(field(status, 'Umask'), 8) }
+  if (!leadsTo(process.rootPath + root, `/proc/${process.pid}/root`)) throw refused(process, `root folder ${root} is gone or was replaced`)
+  const umask = Number.parseInt(field(status, 'Umask'), 8)
+  const link = `/proc/${process.pid}/cwd`
+  if (leadsTo(process.rootPath + workingDirectory, link)) return { workingDirectory, removed: null, root, umask }
+  const gone = workingDirectory.endsWith(DELETED) ? workingDirectory.slice(0, -DELETED.length) : undefined
+  if (gone === undefined || statusIfThere(process.rootPath + gone) !== undefined)
+    throw refused(process, `working directory ${workingDirectory} was replaced`)
+  return { workingDirectory: gone, removed: collectRemoved(link), root, umask }
 }
 
-function statOrUndefined(path: string): ReturnType<typeof native.statPath> | undefined {
-  try {
-    return native.statPath(path)
-  } catch {
-    return undefined
-  }
+function leadsTo(path: string, link: string): boolean {
+  const [byPath, seen] = [statusIfThere(path), native.statPath(link)]
+  return byPath !== undefined && byPath.device === seen.device && byPath.inode === seen.inode
+}
+
+function refused({ pid, name }: SeenProcess, what: string): UnsupportedError {
+  return new UnsupportedError('THAW_WORKING_DIRECTORY', `Cannot checkpoint pid ${pid} (${name}): its ${what}. Change to one that exists.`, {
+    pid,
+  })
 }
 
 /** Paths start at the root of the mount namespace, so the root folder is changed last. */
-export function emitFileSystem(program: Program, { workingDirectory, root, umask }: FileSystemModel): void {
-  program.for('working directory', () => program.call('chdir', [program.bundle.string(workingDirectory)]))
+export function emitFileSystem(
+  program: Program,
+  { fileSystem: { workingDirectory, removed, root, umask }, descriptors }: ProcessModel,
+  descriptions: readonly DescriptionModel[],
+): void {
+  program.for('working directory', () => {
+    if (removed === null) program.call('chdir', [program.bundle.string(workingDirectory)])
+    else emitChangeToRemoved(program, workingDirectory, removed, descriptors, descriptions)
+  })
   program.for('umask', () => program.call('umask', [umask], 'any'))
   if (root !== '/') program.for('root folder', () => program.call('chroot', [program.bundle.string(root)]))
 }

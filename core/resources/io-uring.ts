@@ -56,6 +56,8 @@ export const ioUring: DescriptionKind<unknown> = defineKind<IoUring>({
     }
   },
 
+  ofMemory: true,
+
   open: emitRing,
 })
 

@@ -1,14 +1,17 @@
 /** The kinds of open file descriptions that are carried. Each is one file; adding a kind is adding a file and a line here. */
 import { characterDevice } from './character-device.js'
+import { controllingTerminal } from './controlling-terminal.js'
 import type { DescriptionKind, SeenDescription, SeenTree } from './description.js'
 import { epoll } from './epoll.js'
 import { eventFd } from './eventfd.js'
 import { inetSocket } from './inet-socket.js'
+import { inotify } from './inotify.js'
 import { ioUring } from './io-uring.js'
 import { namedPipe } from './named-pipe.js'
 import { netlinkSocket } from './netlink-socket.js'
 import { O_PATH, S_IFBLK, S_IFCHR, S_IFMT, S_IFSOCK } from './open-flags.js'
 import { pipe } from './pipe.js'
+import { pty } from './pty.js'
 import { regularFile } from './regular-file.js'
 import { signalFd } from './signalfd.js'
 import { socketOf } from './socket/seen-socket.js'
@@ -24,10 +27,12 @@ import { unixSocket } from './unix-socket.js'
 export { explainFailure } from './failures.js'
 
 /**
- * In the order in which they are asked and placed: standard streams before what else a pipe or socket may be, epoll sets once all numbers
+ * In the order in which they are asked and placed: terminals of the tree's own before standard streams, those before what else a pipe or socket may be, epoll sets once all numbers
  * are right.
  */
 export const descriptionKinds: readonly DescriptionKind<unknown>[] = [
+  pty,
+  controllingTerminal,
   standardStream,
   characterDevice,
   pipe,
@@ -35,6 +40,7 @@ export const descriptionKinds: readonly DescriptionKind<unknown>[] = [
   eventFd,
   timerFd,
   signalFd,
+  inotify,
   ioUring,
   unixSocket,
   tcpListener,
@@ -59,7 +65,6 @@ export function kindNamed(name: string): DescriptionKind<unknown> {
 }
 
 const words: readonly (readonly [RegExp, string])[] = [
-  [/^anon_inode:inotify$/, 'an inotify instance (watches on files)'],
   [/^anon_inode:\[?fanotify\]?$/, 'a fanotify group'],
   [/^(anon_inode:\[pidfd\]|pidfd:)/, 'a pidfd'],
   [/^anon_inode:\[userfaultfd\]$/, 'a userfaultfd'],
@@ -67,7 +72,6 @@ const words: readonly (readonly [RegExp, string])[] = [
   [/^anon_inode:bpf/, 'a BPF object'],
   [/^anon_inode:seccomp notify$/, 'a seccomp listener'],
   [/^anon_inode:\[landlock-ruleset\]$/, 'a Landlock ruleset'],
-  [/^\/memfd:/, 'a memfd'],
   [/^(mnt|pid|net|ipc|uts|user|time|cgroup)(_for_children)?:\[/, 'a namespace'],
 ]
 

@@ -3,7 +3,7 @@ import { UnsupportedError } from '../errors.js'
 import type { FileIdentity, Mapping } from '../image/model.js'
 import { MappingKind } from '../image/model.js'
 import type { MappingLine } from '../proc/maps.js'
-import type { SeenProcess } from './description.js'
+import type { SeenProcess, SeenTree } from './description.js'
 import { identifyDeleted } from './deleted-mapping.js'
 import { identify } from './file-identity.js'
 import { isRingMemory } from './io-uring/mappings.js'
@@ -20,16 +20,17 @@ const carried = new Set(['gd', 'nr', 'lo', 'lf', 'sr', 'rr', 'dc', 'dd', 'wf', '
 /** Those that follow from protection, kind and file. */
 const implied = new Set(['rd', 'wr', 'ex', 'sh', 'mr', 'mw', 'me', 'ms', 'de', 'sd', 'pf', 'io', 'mm', 'gu', 'sf'])
 
-export function collectMappings(process: SeenProcess, lines: readonly MappingLine[]): Mapping[] {
+export function collectMappings(process: SeenProcess, tree: SeenTree): Mapping[] {
+  const lines = tree.mappingsOf(process)
   const kept = lines.filter(({ path }) => path !== '[vsyscall]' && !leftByRestorer.test(path))
-  return kept.map((line) => collectMapping(process, line))
+  return kept.map((line) => collectMapping(process, tree, line))
 }
 
-function collectMapping(process: SeenProcess, line: MappingLine): Mapping {
+function collectMapping(process: SeenProcess, tree: SeenTree, line: MappingLine): Mapping {
   const kind = kindOf(process, line)
   if (kind !== MappingKind.vvar && kind !== MappingKind.vdso && kind !== MappingKind.ioUring)
     for (const flag of line.flags) if (!carried.has(flag) && !implied.has(flag)) throw refused(process, line, `has the flag ${flag}`)
-  const file = kind === MappingKind.filePrivate || kind === MappingKind.fileShared ? fileOf(process, line) : null
+  const file = kind === MappingKind.filePrivate || kind === MappingKind.fileShared ? fileOf(process, tree, line) : null
   return {
     start: line.start,
     end: line.end,
@@ -40,14 +41,15 @@ function collectMapping(process: SeenProcess, line: MappingLine): Mapping {
     flags: [...line.flags].filter((flag) => carried.has(flag) || (flag === 'mw' && kind === MappingKind.fileShared)),
     name: /^\[anon(_shmem)?:/.test(line.path) ? line.path.slice(line.path.indexOf(':') + 1, -1) : '',
     protectionKey: line.protectionKey,
+    sharedMemory: 0,
   }
 }
 
 const DELETED = ' (deleted)'
 
-function fileOf(process: SeenProcess, line: MappingLine): FileIdentity {
+function fileOf(process: SeenProcess, tree: SeenTree, line: MappingLine): FileIdentity {
   const path = line.path.endsWith(DELETED) ? line.path.slice(0, -DELETED.length) : line.path
-  return (path === line.path ? identify(process, line, path) : undefined) ?? identifyDeleted(process, line, path)
+  return (path === line.path ? identify(process, line, path) : undefined) ?? identifyDeleted(process, tree, line, path)
 }
 
 function kindOf(process: SeenProcess, line: MappingLine): MappingKind {

@@ -6,12 +6,16 @@ export const O_WRONLY = 0o1
 export const O_RDWR = 0o2
 export const O_CREAT = 0o100
 export const O_EXCL = 0o200
+export const O_NOCTTY = 0o400
 export const O_APPEND = 0o2000
 export const O_NONBLOCK = 0o4000
 export const O_ASYNC = 0o20000
 export const O_DIRECT = 0o40000
+/** In every description: the kernel sets it for 64-bit programs. */
+export const O_LARGEFILE = 0o100000
 export const O_DIRECTORY = 0o200000
 export const O_NOFOLLOW = 0o400000
+export const O_NOATIME = 0o1000000
 export const O_CLOEXEC = 0o2000000
 export const O_PATH = 0o10000000
 /** With O_DIRECTORY in it. */

@@ -5,6 +5,7 @@ import type { SeenDescription, SeenTree } from './description.js'
 import { O_ACCMODE, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, S_IFIFO, S_IFMT, S_IFSOCK } from './open-flags.js'
 import { isUnixSocket, readUnixDiag } from './unix/diag.js'
 import { mayBeInFlight } from './unix/queue.js'
+import { waitsInTree } from './unix/waiting.js'
 
 export type OtherEnd = 'inside' | 'outside' | 'gone'
 
@@ -65,6 +66,7 @@ function peerOfSocket(seen: SeenDescription, tree: SeenTree): OtherEnd {
   const { type, peer, shutdown } = readUnixDiag(seen)
   if (peer === undefined) return 'gone'
   if (peer !== 0) return mayBeInFlight(tree) || tree.descriptions.some(({ link }) => link === `socket:[${peer}]`) ? 'inside' : 'outside'
+  if (waitsInTree(seen, tree)) return 'inside'
   // Without an inode the peer was closed, which a datagram socket does not notice, or waits to be accepted.
   return shutdown === SHUTDOWN_BOTH || type === SOCK_DGRAM ? 'gone' : 'outside'
 }

@@ -22,4 +22,4 @@ export function emitProcessSignals(program: Program, pid: Argument, signals: rea
   })
 }
 
-const signalOf = (info: Uint8Array): number => new DataView(info.buffer, info.byteOffset).getInt32(0, true)
+export const signalOf = (info: Uint8Array): number => new DataView(info.buffer, info.byteOffset).getInt32(0, true)

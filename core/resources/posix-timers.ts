@@ -2,9 +2,12 @@
 import { readFileSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import type { ParasiteResults } from '../checkpoint/parasite.js'
-import { UnsupportedError } from '../errors.js'
-import type { PosixTimer } from '../image/model.js'
+import { RestoreError, UnsupportedError } from '../errors.js'
+import type { Clocks, PosixTimer } from '../image/model.js'
+import type { Argument, Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
+import { offsetsOf } from './clocks.js'
+import { armExpired, armOverrun, countExpirations, nanoseconds, now } from './timer-expirations.js'
 
 const CLOCK_MONOTONIC = 1
 const SIGEV_SIGNAL = 0
@@ -14,8 +17,23 @@ const SIGEV_THREAD_ID = 4
 const PR_TIMER_CREATE_RESTORE_IDS = 77
 const SIGEVENT_BYTES = 64
 const ITIMERSPEC_BYTES = 32
+const TIMESPEC_BYTES = 16
+const TIMER_ABSTIME = 1
+const SI_TIMER = -2
+/** Offsets in siginfo_t. */
+const SI_SIGNO = 0
+const SI_CODE = 8
+const SI_TIMERID = 16
 
-type Settings = Omit<PosixTimer, 'interval' | 'value'>
+type Settings = Omit<PosixTimer, 'interval' | 'value' | 'overrun' | 'waiting'>
+
+/** Signals that are pending in the stopped process: siginfo_t. */
+export interface PendingSignals {
+  readonly process: readonly Uint8Array[]
+  /** Those of the leader, who runs the parasite. */
+  readonly leader: readonly Uint8Array[]
+  readonly others: readonly Uint8Array[]
+}
 
 /** Timers as /proc/PID/timers lists them. Thread ids are as the dumper sees them: `innerTid` translates. */
 function listed(pid: number, innerTid: (tid: number) => number): Settings[] {
@@ -45,6 +63,7 @@ export function askPosixTimers(
   program: Program,
   pid: number,
   innerTid: (tid: number) => number,
+  pending: PendingSignals,
 ): (results: ParasiteResults) => PosixTimer[] {
   const timers = listed(pid, innerTid)
   const answers = timers.map((timer) => {
@@ -55,25 +74,95 @@ export function askPosixTimers(
         { pid },
       )
     const address = program.bundle.allocate(ITIMERSPEC_BYTES)
-    program.call('timer_gettime', [timer.id, address])
-    return { timer, address, overrun: program.call('timer_getoverrun', [timer.id]) }
+    const stamp = program.bundle.allocate(TIMESPEC_BYTES)
+    const read = (): void => {
+      program.call('timer_gettime', [timer.id, address])
+      program.call('clock_gettime', [CLOCK_MONOTONIC, stamp])
+    }
+    read()
+    const overrun = program.call('timer_getoverrun', [timer.id])
+    const where = pendingOf(timer, pending)
+    const count = where === 'alone' ? emitCount(program, timer, address, read, overrun) : undefined
+    return { timer, address, stamp, overrun, where, count }
   })
-  return (results) =>
-    answers.map(({ timer, address, overrun }) => {
-      // The kernel counts it at the delivery of the timer's signal, and has no call that sets it.
-      if (results.cell(overrun) !== 0n)
-        throw new UnsupportedError(
-          'THAW_TIMER_OVERRUN',
-          `Cannot checkpoint pid ${pid}: POSIX timer ${timer.id} has overrun ${results.cell(overrun)} times, which cannot be restored. Give its signal time to be taken, or delete the timer.`,
-          { pid },
-        )
-      const [intervalSec = 0n, intervalNs = 0n, sec = 0n, ns = 0n] = new BigInt64Array(
-        results.bytes(address, ITIMERSPEC_BYTES).slice().buffer,
-      )
-      const left = sec * 1_000_000_000n + ns
-      const value = left === 0n ? 0n : native.clockGettime(CLOCK_MONOTONIC) + left
-      return { ...timer, interval: intervalSec * 1_000_000_000n + intervalNs, value }
+  const toDumper = offsetsOf(process.pid).monotonic - offsetsOf(pid).monotonic
+  return (results) => {
+    const found = answers.map(({ timer, address, stamp, overrun, where, count }) => {
+      const interval = timeAt(results, address)
+      const left = timeAt(results, address + BigInt(TIMESPEC_BYTES))
+      const value = left === 0n ? 0n : timeAt(results, stamp) + toDumper + left
+      const waiting = count === undefined ? 0n : (new BigUint64Array(results.bytes(count, 8).slice().buffer)[0] ?? 0n)
+      const read = { ...timer, interval, value, overrun: Number(results.cell(overrun)), waiting }
+      refuseUncounted(pid, read, where, innerTid(pid))
+      return read
     })
+    refuseTwins(pid, found)
+    return found
+  }
+}
+
+/** A struct timespec, in nanoseconds. */
+function timeAt(results: ParasiteResults, address: bigint): bigint {
+  const [sec = 0n, ns = 0n] = new BigInt64Array(results.bytes(address, TIMESPEC_BYTES).slice().buffer)
+  return sec * 1_000_000_000n + ns
+}
+
+/** Where the signal of a timer is pending: nowhere, as the only one of its number that the leader would be given, or else. */
+type Where = 'nowhere' | 'alone' | 'elsewhere'
+
+function pendingOf(timer: Settings, { process, leader, others }: PendingSignals): Where {
+  const within = process.concat(leader)
+  if (others.some((info) => isOf(info, timer))) return 'elsewhere'
+  if (!within.some((info) => isOf(info, timer))) return 'nowhere'
+  return within.filter((info) => numberAt(info, SI_SIGNO) === timer.signal).length === 1 ? 'alone' : 'elsewhere'
+}
+
+const numberAt = (info: Uint8Array, offset: number): number => new DataView(info.buffer, info.byteOffset).getInt32(offset, true)
+
+const isOf = (info: Uint8Array, { id, signal }: Pick<Settings, 'id' | 'signal'>): boolean =>
+  numberAt(info, SI_SIGNO) === signal && numberAt(info, SI_CODE) === SI_TIMER && numberAt(info, SI_TIMERID) === id
+
+/** Signals without those that interval timers send again when they are armed. */
+export function withoutTimers(signals: readonly Uint8Array[], timers: readonly PosixTimer[]): Uint8Array[] {
+  return signals.filter((info) => !timers.some((timer) => timer.interval !== 0n && isOf(info, timer)))
+}
+
+/** Only of interval timers, and not where the overrun of an earlier delivery would be lost. */
+function emitCount(program: Program, timer: Settings, setting: bigint, read: () => void, overrun: Cell): bigint {
+  const once = program.jump(0, 'equal', nanoseconds(program, setting), 0)
+  const counted = program.jump(0, 'not-equal', overrun, 0)
+  const count = countExpirations(program, timer, setting, read)
+  once.target = program.here
+  counted.target = program.here
+  return count
+}
+
+function refuseUncounted(pid: number, timer: PosixTimer, where: Where, leader: number): void {
+  if (timer.interval === 0n) return
+  if (timer.overrun !== 0 && where !== 'nowhere')
+    throw uncounted(pid, `POSIX timer ${timer.id} has overrun ${timer.overrun} times, and has sent its signal again since`)
+  if (timer.overrun !== 0 && timer.thread !== 0 && timer.thread !== leader)
+    throw uncounted(pid, `POSIX timer ${timer.id}, whose signal is sent to thread ${timer.thread}, has overrun ${timer.overrun} times`)
+  if (where === 'elsewhere')
+    throw uncounted(
+      pid,
+      `the signal of POSIX timer ${timer.id} is pending beside others of its number, or in a thread that is not the first`,
+    )
+}
+
+/** Each is counted by taking its signal, and would be given the other's. */
+function refuseTwins(pid: number, timers: readonly PosixTimer[]): void {
+  const overrun = timers.filter((timer) => timer.overrun !== 0)
+  const twin = overrun.find(({ signal, id }) => overrun.some((other) => other.signal === signal && other.id < id))
+  if (twin !== undefined) throw uncounted(pid, `POSIX timer ${twin.id} and another with the same signal have overrun`)
+}
+
+function uncounted(pid: number, what: string): UnsupportedError {
+  return new UnsupportedError(
+    'THAW_TIMER_OVERRUN',
+    `Cannot checkpoint pid ${pid}: ${what}, which cannot be counted again. Give its signal time to be taken, or delete the timer.`,
+    { pid },
+  )
 }
 
 /** Created with their ids before the gate, armed with what was left behind it. */
@@ -90,10 +179,39 @@ export function emitPosixTimers(program: Program, timers: readonly PosixTimer[])
   })
 }
 
-export function armPosixTimers(program: Program, timers: readonly PosixTimer[], remaining: (due: bigint) => bigint): void {
+/** The kernel counts from the boot of this machine at most: what a time namespace puts before that, it takes for the boot. */
+function refuseBeforeBoot({ id, clock, interval, left, overrun, waiting }: PosixTimer & { readonly left: bigint }): void {
+  const times = overrun === 0 ? waiting : BigInt(overrun) + 1n
+  if (!(clock in SINCE_BOOT) || times === 0n || times * interval - left < native.clockGettime(CLOCK_MONOTONIC)) return
+  throw new RestoreError(
+    'THAW_TIMER_OVERRUN',
+    `Cannot restore: POSIX timer ${id} has been due for longer than this machine is up, so its overrun of ${times - 1n} cannot be counted again. Restore it later.`,
+  )
+}
+
+/** Clocks that go on from where they stood, and so can be told a moment. The others are told what was left. */
+const SINCE_BOOT: Readonly<Record<number, 'monotonic' | 'boottime'>> = { 1: 'monotonic', 7: 'boottime', 9: 'boottime' }
+
+/** By the leader, with all signals blocked, before it is given its own. */
+export function armPosixTimers(program: Program, timers: readonly PosixTimer[], clocks: Clocks): void {
+  const armed = timers
+    .filter((timer) => timer.value !== 0n)
+    .map((timer) => ({ ...timer, left: timer.value > clocks.taken ? timer.value - clocks.taken : 1n }))
+  const moment = ({ clock, value }: PosixTimer): bigint | undefined => {
+    const base = SINCE_BOOT[clock]
+    return base === undefined ? undefined : value - clocks.taken + clocks[base]
+  }
+  const due = (timer: (typeof armed)[number]): Argument => moment(timer) ?? program.sum(now(program, timer.clock), timer.left)
   program.for('POSIX timers', () => {
-    for (const { id, interval, value } of timers.filter((timer) => timer.value !== 0n))
-      program.call('timer_settime', [id, 0, program.bundle.words(...timespec(interval), ...timespec(remaining(value))), 0])
+    for (const timer of armed) refuseBeforeBoot(timer)
+    // First: what takes signals must not be given those of others.
+    for (const timer of armed.filter(({ overrun }) => overrun !== 0)) armOverrun(program, timer, () => due(timer), timer.overrun)
+    for (const timer of armed.filter(({ overrun }) => overrun === 0)) {
+      const at = moment(timer)
+      const setting = program.bundle.words(...timespec(timer.interval), ...timespec(at ?? timer.left))
+      if (timer.waiting !== 0n) armExpired(program, timer, due(timer), timer.waiting)
+      else program.call('timer_settime', [timer.id, at === undefined ? 0 : TIMER_ABSTIME, setting, 0])
+    }
   })
 }
 

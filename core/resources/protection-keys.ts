@@ -45,6 +45,11 @@ export function emitProtectionKeys(program: Program, allocated: readonly number[
   })
 }
 
+/** In a process that was forked with the keys of the whole tree. */
+export function emitFreedKeys(program: Program, all: readonly number[], own: readonly number[]): void {
+  for (const key of all) if (!own.includes(key)) program.call('pkey_free', [key])
+}
+
 export function emitProtectionKey(program: Program, { start, end, protection, protectionKey }: Mapping): void {
   if (protectionKey !== 0) program.call('pkey_mprotect', [start, end - start, protection, protectionKey])
 }

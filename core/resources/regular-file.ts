@@ -1,6 +1,6 @@
 /** Files and folders: opened again by path, with position, flags and locks. */
 import type { Cell } from '../program/bundle.js'
-import { closeMaker, collectDeleted, makeDeleted } from './deleted-file.js'
+import { collectDeleted, sealDeleted, makeDeleted } from './deleted-file.js'
 import type { DeletedFile } from './deleted-file.js'
 import { defineKind } from './description.js'
 import type { DescriptionKind, Emitter, SeenDescription, SeenTree } from './description.js'
@@ -11,9 +11,13 @@ import { locate } from './file-path.js'
 import {
   AT_FDCWD,
   O_ACCMODE,
+  O_APPEND,
   O_ASYNC,
   O_CLOEXEC,
+  O_DIRECT,
   O_DIRECTORY,
+  O_LARGEFILE,
+  O_NOATIME,
   O_NONBLOCK,
   O_PATH,
   O_RDWR,
@@ -23,6 +27,7 @@ import {
   S_IFREG,
 } from './open-flags.js'
 import { refusal } from './refusal.js'
+import { emitStanding } from './removed-folder.js'
 
 export interface RegularFile {
   path: string
@@ -39,6 +44,8 @@ export interface RegularFile {
 }
 
 const SEEK_SET = 0
+/** What fcntl sets, and what every file has (O_LARGEFILE): all that a memfd has besides O_RDWR when it is created. */
+const SETTABLE = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | O_LARGEFILE
 /** __O_TMPFILE without O_DIRECTORY. */
 const TMPFILE_BIT = O_TMPFILE & ~O_DIRECTORY
 
@@ -46,7 +53,7 @@ export const regularFile: DescriptionKind<unknown> = defineKind<RegularFile>({
   name: 'regular_file',
 
   recognises({ status, info, link }) {
-    if (!link.startsWith('/') || link.startsWith('/memfd:')) return false
+    if (!link.startsWith('/')) return false
     const type = status.mode & S_IFMT
     return type === S_IFREG || type === S_IFDIR || (info.flags & O_PATH) !== 0
   },
@@ -74,16 +81,25 @@ export const regularFile: DescriptionKind<unknown> = defineKind<RegularFile>({
   },
 
   connect(file, emitter, self) {
-    if (file.deleted !== null) closeMaker(makeDeleted(file.deleted, file.path, false, emitter), emitter)
     emitDescriptionLocks(emitter.program, self, file.locks)
-    stillOpen(file, emitter).push(self)
+    const open = stillOpen(file, emitter)
+    if (file.deleted !== null) {
+      const maker = makeDeleted(file.deleted, file.path, false, emitter)
+      const { fd } = maker
+      sealDeleted(file.deleted, maker, emitter)
+      // What made the file stays open for mappings of it.
+      if (!open.includes(fd)) open.push(fd)
+    }
+    if (!open.includes(self)) open.push(self)
   },
 
   arm(file, emitter, placements) {
     const fd = placements[0]?.fd
     if (fd === undefined || !file.locks.some(belongsToProcess)) return
     // A process that closes any descriptor of a file loses its POSIX locks on it: ours have to go first.
-    for (const raised of stillOpen(file, emitter).splice(0)) closeDescriptor(emitter.program, raised)
+    emitter.shared('closed-file', `${emitter.processIndex} ${file.device}:${file.inode}`, () => {
+      for (const raised of stillOpen(file, emitter)) closeDescriptor(emitter.program, raised)
+    })
     emitProcessLocks(emitter.program, fd, file.locks)
   },
 })
@@ -120,24 +136,24 @@ function openPath(emitter: Emitter, path: string, flags: number): Cell {
 function openDeleted(file: RegularFile, deleted: DeletedFile, emitter: Emitter, flags: number, isTmpfile: boolean): Cell {
   const maker = makeDeleted(deleted, file.path, isTmpfile, emitter)
   // Flags of open(2) that make a file stay with its description: what O_TMPFILE itself gave is just right for one that had it too.
-  const asMade = isTmpfile && (flags & O_ACCMODE) === O_RDWR
+  const asMade = deleted.memfd === null ? isTmpfile && (flags & O_ACCMODE) === O_RDWR : (flags & ~SETTABLE) === O_RDWR
   if (maker.taken || !asMade) return reopen(emitter, maker.fd, isTmpfile ? flags & ~O_DIRECTORY : flags)
   maker.taken = true
   return maker.fd
 }
 
-/** A deleted folder is empty for ever: a new one is made and removed again. All its descriptions share it. */
+/** All descriptions of a removed folder share it. */
 function openDeletedFolder(file: RegularFile, emitter: Emitter, flags: number): Cell {
   const { program } = emitter
-  const first = emitter.shared<{ fd?: Cell }>('deleted-folder', file.path, () => ({}))
+  const first = emitter.shared<{ fd?: Cell }>('deleted-folder', `${file.device}:${file.inode}`, () => ({}))
   if (first.fd !== undefined) return reopen(emitter, first.fd, flags)
-  const name = program.bundle.string(file.path)
-  program.call('mkdirat', [AT_FDCWD, name, 0o700])
-  const fd = emitter.raise(openPath(emitter, asFolder(file.path), flags))
-  if ((flags & O_PATH) === 0) program.call('fchmod', [fd, file.deletedFolderMode])
-  program.call('rmdir', [name])
-  first.fd = fd
-  return fd
+  const opened = program.bundle.cell('removed folder')
+  emitStanding(program, file.path, () => {
+    program.callInto(opened, 'openat', [AT_FDCWD, program.bundle.string(asFolder(file.path)), flags | O_CLOEXEC, 0])
+    program.call('fchmodat', [AT_FDCWD, program.bundle.string(file.path), file.deletedFolderMode])
+  })
+  first.fd = emitter.raise(opened)
+  return first.fd
 }
 
 /** Under the gone name for a moment, where it is free, so that /proc shows the same name afterwards. */

@@ -60,7 +60,7 @@ export const standardStream: DescriptionKind<unknown> = defineKind<StandardStrea
 
   open: ({ stream }, emitter) => emitter.raise(emitter.program.call('dup', [streamCell(emitter, stream)])),
 
-  place({ stream, bothWays }, emitter, placements) {
+  placeEach({ stream, bothWays }, emitter, placements) {
     if (!bothWays) return
     for (const { fd } of placements) if (fd < STREAMS && fd !== stream) replace(emitter, fd)
   },

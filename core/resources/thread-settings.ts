@@ -1,12 +1,13 @@
 /**
  * What only a thread itself can tell of itself, or keeps for itself: alternate signal stack, clear-tid address, robust list, rseq, name,
- * parent-death signal, timer slack, machine-check policy, use of the time stamp counter.
+ * parent-death signal, timer slack, machine-check policy, use of the time stamp counter, seccomp.
  */
 import { readFileSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import type { Injection } from '../checkpoint/injection.js'
 import type { ThreadModel } from '../image/model.js'
 import type { Program } from '../program/program.js'
+import { collectSeccomp } from './seccomp.js'
 
 const PR_SET_PDEATHSIG = 1
 const PR_GET_PDEATHSIG = 2
@@ -37,6 +38,7 @@ export type ThreadSettings = Pick<
   | 'timerSlack'
   | 'machineCheckPolicy'
   | 'timeStampCounter'
+  | 'seccomp'
 >
 
 /** @param injection a thread that was made ready for calls; its buffer is used */
@@ -63,6 +65,7 @@ export function collectThreadSettings(pid: number, tid: number, injection: Injec
     timerSlack,
     machineCheckPolicy,
     timeStampCounter,
+    seccomp: collectSeccomp(pid, tid),
     robustList: robust.head,
     robustListBytes: robust.length,
     rseq: rseq.pointer === 0n ? null : rseq,

@@ -41,15 +41,14 @@ export const timerFd: DescriptionKind<unknown> = defineKind<TimerFd>({
 
   open: ({ clock }, emitter) => emitter.raise(emitter.program.call('timerfd_create', [clock, O_CLOEXEC])),
 
-  arm(timer, emitter, placements) {
-    const fd = placements[0]?.fd
-    if (fd === undefined || (timer.due === 0n && timer.ticks === 0n && timer.settings === 0)) return
+  arm(timer, emitter, _placements, self) {
+    if (timer.due === 0n && timer.ticks === 0n && timer.settings === 0) return
     const { program } = emitter
     const { value, ticks } = settingOf(timer, emitter)
     const setting = program.bundle.words(timer.interval / NS, timer.interval % NS, value / NS, value % NS)
-    program.call('timerfd_settime', [fd, timer.settings, setting, 0])
+    program.call('timerfd_settime', [self, timer.settings, setting, 0])
     // After the setting, which clears them.
-    if (ticks !== 0n) program.call('ioctl', [fd, TFD_IOC_SET_TICKS, program.bundle.words(ticks)])
+    if (ticks !== 0n) program.call('ioctl', [self, TFD_IOC_SET_TICKS, program.bundle.words(ticks)])
   },
 })
 

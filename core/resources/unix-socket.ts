@@ -2,7 +2,7 @@
  * Unix sockets (unix(7)): listening, connected within the tree, left by their peer, or not connected; with names, and with what is queued.
  *
  *   open     sockets, names, connections
- *   connect  what is queued is sent by its senders; then halves are shut down and peers that are gone closed
+ *   connect  clients queue up that are not accepted; what is queued is sent by its senders; then halves are shut down and peers that are gone closed
  *   place    names are taken away again where their files are gone, since by now nobody needs them any more
  */
 import { closeDescriptor } from './emission.js'
@@ -16,9 +16,13 @@ import { isUnixSocket } from './unix/diag.js'
 import { emitAftermath, emitBind } from './unix/names.js'
 import type { SocketFile } from './unix/names.js'
 import { listenerFor, openEnd, settleEnd } from './unix/pairs.js'
+import { asMaker } from './unix/credentials.js'
+import type { UnixMaker } from './unix/credentials.js'
 import type { UnixMessage } from './unix/queue.js'
+import { emitWaiting, rememberClient } from './unix/waiting.js'
 
-export type UnixState = 'unconnected' | 'listening' | 'connected' | 'orphaned'
+/** `waiting`: connected to a listening socket, which has not accepted that yet. */
+export type UnixState = 'unconnected' | 'listening' | 'connected' | 'orphaned' | 'waiting'
 
 export interface UnixSocket {
   /** SOCK_STREAM 1, SOCK_DGRAM 2, SOCK_SEQPACKET 5. */
@@ -37,15 +41,17 @@ export interface UnixSocket {
   peerAddress: Uint8Array
   peerFile: SocketFile | null
   backlog: number
+  /** Of a listening socket: inodes of the clients that wait to be accepted, in order. */
+  waiting: number[]
   /** RCV_SHUTDOWN 1, SEND_SHUTDOWN 2. */
   shutdown: number
   /** ECONNRESET waits to be reported: the peer was closed with something unread. */
   reset: boolean
   options: SocketOption[]
   queue: UnixMessage[]
-  /** SO_PEERCRED; -1 where there is none. */
-  peerUid: number
-  peerGid: number
+  /** Who listened, and who connected (or made the pair): what SO_PEERCRED and SO_PEERGROUPS show to the other side. Null where nobody in the tree knows it. */
+  listened: UnixMaker | null
+  connected: UnixMaker | null
 }
 
 const SOCK_DGRAM = 2
@@ -67,7 +73,11 @@ export const unixSocket: DescriptionKind<unknown> = defineKind<UnixSocket>({
       listener.taken = true
       return listener.fd
     }
-    if (!isPair(socket)) return openBound(socket, emitter)
+    if (!isPair(socket)) {
+      const fd = openBound(socket, emitter)
+      if (socket.state === 'waiting') rememberClient(socket, emitter, fd)
+      return fd
+    }
     const end = openEnd(socket, emitter)
     if (socket.type === SOCK_DGRAM && socket.address.length > 0) {
       emitBind(emitter, end, socket.address, socket.file)
@@ -76,12 +86,16 @@ export const unixSocket: DescriptionKind<unknown> = defineKind<UnixSocket>({
     return end
   },
 
+  pids: ({ listened, connected }) => [listened, connected].flatMap((credentials) => credentials?.pid ?? []),
+
   connect(socket, emitter, self) {
     if (isPair(socket)) return settleEnd(socket, emitter, self)
+    if (socket.state === 'waiting') return
     if (socket.state !== 'listening') return settleDatagrams(socket, emitter, self)
     emitOptions(emitter.program, self, socket.options, 'all')
-    // Longer while connections were made through it.
-    emitter.program.call('listen', [self, socket.backlog])
+    emitWaiting(socket, emitter, self)
+    // Longer while connections were made through it. Each call writes down who made it.
+    asMaker(emitter, socket.listened, (maker) => maker.call('listen', [self, socket.backlog]))
   },
 
   place(socket, emitter) {

@@ -20,7 +20,8 @@ export function adoptOrphans(): void {
 
 /** @throws RestoreError THAW_PID_TAKEN, naming the pid and who has it */
 export function requireFreePids(image: ImageModel): void {
-  for (const { tid } of image.processes.flatMap(({ threads }) => threads)) {
+  const tids = image.processes.flatMap(({ threads }) => threads.map(({ tid }) => tid))
+  for (const tid of [...tids, ...image.zombies.map(({ pid }) => pid)]) {
     const command = commandOf(tid)
     if (command !== undefined) throw pidTaken(tid, command)
   }

@@ -4,6 +4,7 @@ import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import type { Emitter, Placement } from '../resources/description.js'
 import { descriptionKinds, kindNamed } from '../resources/kinds.js'
+import { emitAsProcess } from './passing-process.js'
 import { remainingOf } from './planning.js'
 import type { Planning } from './planning.js'
 
@@ -15,38 +16,48 @@ const F_SETSIG = 10
 const F_SETOWN_EX = 15
 /** O_APPEND, O_NONBLOCK, O_DIRECT, O_NOATIME: what F_SETFL sets. Kinds open without waiting, whatever the description is like. */
 const SETTABLE_FLAGS = 0o2000 | 0o4000 | 0o40000 | 0o1000000
-/** Set through a number of the process's own, which is what its signals then tell (si_fd). */
 const O_ASYNC = 0o20000
+const CLONE_NEWNS = 0x20000
 const CLONE_NEWNET = 0x40000000
 /** More descriptions than one tree can have open below its limit are refused at the checkpoint. */
 const SCRATCH_DISTANCE = 4096
 
-export class DescriptorEmitter {
-  readonly #program: Program
+/**
+ * Descriptions belong to the tree, numbers to a process. The first process opens everything and is forked with it; each process then puts
+ * what is its own at its numbers. What must be done once for a description is done by its home: the first process that has it.
+ */
+export class Descriptors {
   readonly #planning: Planning
-  readonly #emitter: Emitter
   readonly #cells = new Map<number, Cell>()
+  readonly #shared = new Map<string, unknown>()
+  readonly #emitters = new Map<number, Emitter>()
   readonly #placements: readonly Placement[]
 
-  constructor(program: Program, planning: Planning) {
-    this.#program = program
+  constructor(planning: Planning) {
     this.#planning = planning
     this.#placements = planning.image.processes.flatMap(({ descriptors }, processIndex) =>
       descriptors.map(({ fd, description }) => ({ processIndex, fd, descriptionId: description })),
     )
-    this.#emitter = this.#makeEmitter()
   }
 
-  #makeEmitter(): Emitter {
+  /** What the kinds of descriptions emit with in the program of a process; made things are shared with who else emits into it. */
+  emitter(program: Program, processIndex: number): Emitter {
+    const emitter = this.#emitters.get(processIndex) ?? this.#makeEmitter(program, processIndex)
+    this.#emitters.set(processIndex, emitter)
+    return emitter
+  }
+
+  #makeEmitter(program: Program, processIndex: number): Emitter {
     const planning = this.#planning
-    const program = this.#program
     const cells = this.#cells
-    const shared = new Map<string, unknown>()
+    const shared = this.#shared
     return {
       bundle: planning.bundle,
       program,
+      processIndex,
       standardStreams: [planning.spawn.stdin, planning.spawn.stdout, planning.spawn.stderr],
       ownNetwork: (planning.options.namespaces & CLONE_NEWNET) !== 0,
+      ownMounts: (planning.options.namespaces & CLONE_NEWNS) !== 0,
       clocks: planning.image.clocks,
       pageFile: planning.pageFile,
       remaining: (due) => remainingOf(planning, due),
@@ -67,6 +78,7 @@ export class DescriptorEmitter {
         if (!shared.has(name)) shared.set(name, create())
         return shared.get(name) as T
       },
+      asProcess: (pid, build) => emitAsProcess(program, planning, pid, build),
       blob(key): Uint8Array {
         const blob = planning.image.blobs[key]
         if (blob === undefined) throw new Error(`the image has no blob ${key}`)
@@ -75,67 +87,91 @@ export class DescriptorEmitter {
     }
   }
 
-  open(): void {
-    for (const description of this.#planning.image.descriptions)
-      this.#for(description, () => {
-        const cell = kindNamed(description.kind).open(description.payload, this.#emitter, description.flags)
-        this.#cells.set(description.id, cell)
-        this.#emitOwnership(description, cell)
+  /** In the first process, before it forks: all that processes can inherit. */
+  open(program: Program): void {
+    this.#openAll(program, 0, ({ kind }) => kindNamed(kind).ofMemory !== true)
+  }
+
+  #openAll(program: Program, processIndex: number, which: (description: DescriptionModel) => boolean): void {
+    const emitter = this.emitter(program, processIndex)
+    const descriptions = this.#planning.image.descriptions.filter(which)
+    for (const description of descriptions)
+      this.#for(program, description, () => {
+        this.#cells.set(description.id, kindNamed(description.kind).open(description.payload, emitter, description.flags))
       })
-    for (const description of this.#byKind())
-      this.#for(description, () =>
-        kindNamed(description.kind).connect?.(description.payload, this.#emitter, this.#emitter.descriptorOf(description.id)),
+    for (const description of byKind(descriptions))
+      this.#for(program, description, () =>
+        kindNamed(description.kind).connect?.(description.payload, emitter, emitter.descriptorOf(description.id)),
       )
-    for (const description of this.#planning.image.descriptions)
+    for (const description of descriptions)
       if ((description.flags & O_PATH) === 0)
-        this.#for(description, () =>
-          this.#program.call('fcntl', [this.#emitter.descriptorOf(description.id), F_SETFL, description.flags & SETTABLE_FLAGS]),
+        this.#for(program, description, () =>
+          program.call('fcntl', [emitter.descriptorOf(description.id), F_SETFL, description.flags & SETTABLE_FLAGS]),
         )
   }
 
-  /** In the order of the list of kinds: epoll sets come last, when everything they watch has its numbers. */
-  #byKind(): DescriptionModel[] {
-    const rank = ({ kind }: DescriptionModel): number => descriptionKinds.findIndex(({ name }) => name === kind)
-    return this.#planning.image.descriptions.toSorted((a, b) => rank(a) - rank(b))
+  /** In each process, once its memory is there. */
+  place(program: Program, processIndex: number): void {
+    const emitter = this.emitter(program, processIndex)
+    this.#openAll(
+      program,
+      processIndex,
+      (description) => kindNamed(description.kind).ofMemory === true && this.#isHome(description, processIndex),
+    )
+    program.for('descriptors', () => {
+      for (const { fd, description, closeOnExec } of this.#planning.image.processes[processIndex]?.descriptors ?? [])
+        program.call('dup3', [emitter.descriptorOf(description), fd, closeOnExec ? O_CLOEXEC : 0])
+    })
+    for (const description of byKind(this.#planning.image.descriptions)) {
+      const kind = kindNamed(description.kind)
+      const numbers = this.#numbersIn(description, processIndex)
+      this.#for(program, description, () => {
+        if (numbers.length > 0) kind.placeEach?.(description.payload, emitter, numbers)
+        if (this.#isHome(description, processIndex)) kind.place?.(description.payload, emitter, numbers, this.#placements)
+      })
+    }
   }
 
-  #emitOwnership({ flags, ownerType, owner, signal }: DescriptionModel, cell: Cell): void {
+  /** In each process, behind the gate, when all processes are there. */
+  arm(program: Program, processIndex: number): void {
+    const emitter = this.emitter(program, processIndex)
+    for (const description of this.#planning.image.descriptions) {
+      if (!this.#isHome(description, processIndex)) continue
+      const numbers = this.#numbersIn(description, processIndex)
+      this.#for(program, description, () => {
+        const self = emitter.descriptorOf(description.id)
+        this.#emitOwnership(program, description, numbers[0]?.fd ?? self)
+        kindNamed(description.kind).arm?.(description.payload, emitter, numbers, self)
+      })
+    }
+  }
+
+  /** Who gets its signals must be there; and the number that they tell (si_fd) is the one that this is set through. */
+  #emitOwnership(program: Program, { flags, ownerType, owner, signal }: DescriptionModel, fd: Cell | number): void {
     if ((flags & O_PATH) !== 0) return
     const owned = new Uint8Array(Int32Array.of(ownerType, owner).buffer)
-    if (owner !== 0) this.#program.call('fcntl', [cell, F_SETOWN_EX, this.#program.bundle.bytes(owned)])
-    if (signal !== 0) this.#program.call('fcntl', [cell, F_SETSIG, signal])
+    if (owner !== 0) program.call('fcntl', [fd, F_SETOWN_EX, program.bundle.bytes(owned)])
+    if (signal !== 0) program.call('fcntl', [fd, F_SETSIG, signal])
+    if ((flags & O_ASYNC) !== 0) program.call('fcntl', [fd, F_SETFL, flags & (SETTABLE_FLAGS | O_ASYNC)])
   }
 
-  place(): void {
-    const [process] = this.#planning.image.processes
-    this.#program.for('descriptors', () => {
-      for (const { fd, description, closeOnExec } of process?.descriptors ?? [])
-        this.#program.call('dup3', [this.#emitter.descriptorOf(description), fd, closeOnExec ? O_CLOEXEC : 0])
-    })
-    for (const description of this.#byKind())
-      this.#for(description, () =>
-        kindNamed(description.kind).place?.(description.payload, this.#emitter, this.#numbersOf(description), this.#placements),
-      )
-    for (const description of this.#planning.image.descriptions) this.#for(description, () => this.#emitAsync(description))
+  /** What is only in flight has no number anywhere, and is at home in the first process. */
+  #isHome({ id }: DescriptionModel, processIndex: number): boolean {
+    return (this.#placements.find(({ descriptionId }) => descriptionId === id)?.processIndex ?? 0) === processIndex
   }
 
-  #emitAsync(description: DescriptionModel): void {
-    const fd = this.#numbersOf(description)[0]?.fd
-    if (fd === undefined || (description.flags & O_ASYNC) === 0) return
-    this.#program.call('fcntl', [fd, F_SETFL, description.flags & (SETTABLE_FLAGS | O_ASYNC)])
+  #numbersIn({ id }: DescriptionModel, index: number): Placement[] {
+    return this.#placements.filter(({ descriptionId, processIndex }) => descriptionId === id && processIndex === index)
   }
 
-  arm(): void {
-    for (const description of this.#planning.image.descriptions)
-      this.#for(description, () => kindNamed(description.kind).arm?.(description.payload, this.#emitter, this.#numbersOf(description)))
+  #for(program: Program, description: DescriptionModel, emit: () => void): void {
+    const first = this.#placements.find(({ descriptionId }) => descriptionId === description.id)
+    program.for(`descriptor ${first?.fd ?? '?'} (${description.kind.replaceAll('_', ' ')})`, emit)
   }
+}
 
-  #numbersOf({ id }: DescriptionModel): Placement[] {
-    return this.#placements.filter(({ descriptionId }) => descriptionId === id)
-  }
-
-  #for(description: DescriptionModel, emit: () => void): void {
-    const [first] = this.#numbersOf(description)
-    this.#program.for(`descriptor ${first?.fd ?? '?'} (${description.kind.replaceAll('_', ' ')})`, emit)
-  }
+/** In the order of the list of kinds: epoll sets come last, when everything they watch has its numbers. */
+function byKind(descriptions: readonly DescriptionModel[]): DescriptionModel[] {
+  const rank = ({ kind }: DescriptionModel): number => descriptionKinds.findIndex(({ name }) => name === kind)
+  return descriptions.toSorted((a, b) => rank(a) - rank(b))
 }

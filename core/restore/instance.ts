@@ -111,6 +111,12 @@ export class Instance implements AsyncDisposable {
     this.#parts.whenRunning()
   }
 
+  /** Parents first: their children become ours, so that we may kill them and hear of their ends. */
+  async #killAll(): Promise<void> {
+    const { processes, zombies } = this.#parts.image
+    for (const { pid } of [...processes, ...zombies]) await killChild(pid)
+  }
+
   #closeGate(): void {
     if (this.#gateOpen) return
     this.#gateOpen = true
@@ -125,7 +131,7 @@ export class Instance implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closeGate()
     this.#status.close()
-    if (this.#parts.pidNamespace === 'current' && !this.#detached) await killChild(this.innerPid)
+    if (this.#parts.pidNamespace === 'current' && !this.#detached) await this.#killAll()
     await this.sandbox[Symbol.asyncDispose]()
   }
 }

@@ -5,13 +5,16 @@
  *   template ──fork──▶ spare ──clone3──▶ helper ──clone3(set_tid)──▶ root ──clone3(set_tid)──▶ its threads
  */
 import { UnsupportedError } from '../errors.js'
-import type { ImageModel } from '../image/model.js'
+import type { ImageModel, ProcessModel } from '../image/model.js'
 import { Bundle } from '../program/bundle.js'
 import { interpreterCode } from '../checkpoint/parasite.js'
 import { findHole } from '../checkpoint/space.js'
 import { SPAWN_DESCRIPTORS } from './planning.js'
 import type { PlanOptions, Planning, SpawnDescriptors } from './planning.js'
-import { emitRoot } from './root.js'
+import { familyOf } from './family.js'
+import { Processes } from './process-program.js'
+import { SharedPage } from './shared-page.js'
+import { Stow } from './stow.js'
 import { emitSpawning } from './spawning.js'
 import { emitTemplate } from './template-program.js'
 
@@ -33,7 +36,7 @@ export function compile(image: ImageModel, options: PlanOptions): Plan {
   if (root === undefined) throw new Error('an image without a process')
   const code = interpreterCode()
   const taken = image.processes.flatMap(({ memory }) => memory.mappings)
-  const base = findHole(taken, REGION_BYTES)
+  const base = findHole(taken, REGION_BYTES + roomBeside(image))
   const bundle = new Bundle(base + BigInt(code.length))
   // The first data: where thaw-init leaves the address of its vDSO and finds the stack (native/init/template.c).
   const handover = bundle.allocate(16)
@@ -45,8 +48,10 @@ export function compile(image: ImageModel, options: PlanOptions): Plan {
     options,
     bundle,
     root,
+    family: familyOf(image),
+    ...placeBeside(image, base + REGION_BYTES),
     serviceBase: serviceBase(image),
-    region: { start: base, end: base + REGION_BYTES, spare: base + REGION_BYTES - SPARE_BYTES },
+    region: { start: base, end: base + REGION_BYTES + roomBeside(image), spare: base + REGION_BYTES - SPARE_BYTES },
     spawn: Object.fromEntries(SPAWN_DESCRIPTORS.map((name) => [name, bundle.cell(name)])) as unknown as SpawnDescriptors,
     pageFile: bundle.cell('pages'),
     control: bundle.cell('control'),
@@ -59,10 +64,25 @@ export function compile(image: ImageModel, options: PlanOptions): Plan {
   const restorer = bundle.program(`root ${root.pid}`, planning.failed.instance)
   emitTemplate(main, planning, handover)
   emitSpawning(main, { spare, helper, root: restorer }, planning)
-  emitRoot(restorer, planning)
+  new Processes(planning).emit(restorer)
   const stackTop = bundle.stack(16384)
   return { base, codeBytes: code.length, bundle, encode: () => encode(code, bundle, handover, stackTop) }
 }
+
+/** What stands beside the interpreter: shared words and memory, and the memory of processes other than the first. */
+function placeBeside(image: ImageModel, start: bigint): Pick<Planning, 'shared' | 'stows'> & { readonly end: bigint } {
+  const shared = new SharedPage(image, start)
+  const stows = new Map<ProcessModel, Stow>()
+  let at = shared.end
+  for (const process of image.processes.slice(1)) {
+    const stow = new Stow(process.memory, at)
+    stows.set(process, stow)
+    at = stow.range.end
+  }
+  return { shared, stows, end: at }
+}
+
+const roomBeside = (image: ImageModel): bigint => placeBeside(image, 0n).end
 
 function encode(code: Uint8Array, bundle: Bundle, handover: bigint, stackTop: bigint): Uint8Array {
   const encoded = bundle.encode()

@@ -2,7 +2,10 @@
 import type { ImageModel, ProcessModel } from '../image/model.js'
 import type { Bundle, Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
+import type { Family } from './family.js'
 import type { Own } from './own.js'
+import type { SharedPage } from './shared-page.js'
+import type { Stow } from './stow.js'
 
 export interface PlanOptions {
   /** CLONE_NEW* of the namespaces that an instance enters beside pid and time. */
@@ -21,10 +24,14 @@ export interface Planning {
   readonly image: ImageModel
   readonly options: PlanOptions
   readonly bundle: Bundle
+  /** The first process, which opens the tree's descriptions and forks the others. */
   readonly root: ProcessModel
+  readonly family: Family
+  readonly stows: ReadonlyMap<ProcessModel, Stow>
+  readonly shared: SharedPage
   /** First descriptor number that no process of the tree uses: ours stand from here on. */
   readonly serviceBase: number
-  /** The region of the interpreter: everything else is unmapped. Its end is room to move the vDSO through. */
+  /** The region of the interpreter, and of what stands in the template out of the way: everything else is unmapped. `spare` is room to move the vDSO through. */
   readonly region: { readonly start: bigint; readonly end: bigint; readonly spare: bigint }
   readonly spawn: SpawnDescriptors
   /** Raised descriptor of the page file in the template. */

@@ -1,7 +1,9 @@
 /** The template's loop: each request is answered with a fork of its memory, in the pid namespace that came with the request. */
+import type { ImageModel } from '../image/model.js'
 import type { Cell } from '../program/bundle.js'
 import { format } from '../program/format.js'
 import type { Program } from '../program/program.js'
+import { kindNamed } from '../resources/kinds.js'
 import { SPAWN_DESCRIPTORS } from './planning.js'
 import type { Planning } from './planning.js'
 
@@ -42,6 +44,8 @@ export function emitSpawning(template: Program, programs: { spare: Program; help
   emitFailures(planning)
   emitTemplateLoop(template, programs.spare, planning)
   emitSpare(programs.spare, programs.helper, planning)
+  const { lostSession } = planning.family
+  if (lostSession !== undefined) programs.helper.for('session', () => programs.helper.call('setsid'))
   programs.helper.for('root', () => {
     const stack = { stack: planning.bundle.stack(ROOT_STACK_BYTES), stackBytes: ROOT_STACK_BYTES }
     programs.helper.spawn(
@@ -90,11 +94,7 @@ function emitSpare(spare: Program, helper: Program, planning: Planning): void {
     const isNew = options.pidNamespace === 'new'
     if (isNew) spare.call('setns', [spawn.init, CLONE_NEWPID])
     const stack = { stack: bundle.stack(HELPER_STACK_BYTES), stackBytes: HELPER_STACK_BYTES }
-    const child = spare.spawn(
-      helper,
-      cloneArgs(planning, { flags: CLONE_VM, ...(isNew ? { pid: unusedPid(planning) } : {}), ...stack }),
-      CLONE_ARGS_BYTES,
-    )
+    const child = spare.spawn(helper, cloneArgs(planning, { flags: CLONE_VM, ...helperPid(planning), ...stack }), CLONE_ARGS_BYTES)
     spare.call('wait4', [child, 0, WALL, 0])
     spare.call('exit_group', [0])
   })
@@ -111,9 +111,18 @@ function emitFailures(planning: Planning): void {
   }
 }
 
-/** The helper's pid must not stand in the way of one that the image needs; 1 is the sandbox's init. */
-function unusedPid({ image }: Planning): number {
-  const used = new Set(image.processes.flatMap(({ pid, threads }) => [pid, ...threads.map(({ tid }) => tid)]))
+/** The helper's pid must not stand in the way of one that the image needs; 1 is the sandbox's init. Where a session has lost its leader, it is the helper. */
+function helperPid({ image, family, options }: Planning): { pid?: number } {
+  if (family.lostSession !== undefined) return { pid: family.lostSession }
+  return options.pidNamespace === 'new' ? { pid: unusedPid(image) } : {}
+}
+
+function unusedPid(image: ImageModel): number {
+  const used = new Set([
+    ...image.descriptions.flatMap(({ kind, payload }) => kindNamed(kind).pids?.(payload) ?? []),
+    ...image.processes.flatMap(({ pid, groupId, sessionId, threads }) => [pid, groupId, sessionId, ...threads.map(({ tid }) => tid)]),
+    ...image.zombies.flatMap(({ pid, groupId, sessionId }) => [pid, groupId, sessionId]),
+  ])
   let pid = 2
   while (used.has(pid)) pid++
   return pid

@@ -33,11 +33,13 @@ export class Staging {
     this.#places = places
   }
 
-  /** @param taken what else stands in the template */
-  static plan(memory: MemoryModel, taken: readonly AddressRange[]): Staging[] {
+  /** @param taken what else stands in the template @param which mappings are loaded at all */
+  static plan(memory: MemoryModel, taken: readonly AddressRange[], which: (mapping: Mapping) => boolean = () => true): Staging[] {
     const areas: Staging[] = []
     for (const reserved of [true, false]) {
-      const mappings = memory.mappings.filter((mapping) => !mapping.flags.includes('nr') === reserved && isWorthIt(mapping, memory))
+      const mappings = memory.mappings.filter(
+        (mapping) => !mapping.flags.includes('nr') === reserved && which(mapping) && isWorthIt(mapping, memory),
+      )
       const area = areaFor(mappings, [...memory.mappings, ...taken, ...areas.map((other) => other.#area)])
       let at = area.start
       const places = new Map<Mapping, bigint>()

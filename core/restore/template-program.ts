@@ -4,7 +4,7 @@
  */
 import { PAGE_BYTES, batches } from '../checkpoint/pages.js'
 import type { Cell } from '../program/bundle.js'
-import type { FileIdentity, Mapping, MemoryModel, PageRange } from '../image/model.js'
+import type { FileIdentity, ImageModel, Mapping, MemoryModel, PageRange } from '../image/model.js'
 import { MappingKind } from '../image/model.js'
 import type { Program } from '../program/program.js'
 import { emitDeletedFile } from '../resources/deleted-mapping.js'
@@ -13,9 +13,9 @@ import { emitAdvice, emitMapping, emitSeal, needsProtecting, pagesOf } from './m
 import { denseRanges } from './huge.js'
 import type { Planning } from './planning.js'
 import { Staging } from './staging.js'
+import { emitMove, vdsoOf } from './vdso-move.js'
 
 const TASK_SIZE = 0x7fff_ffff_f000n
-const MREMAP_MAYMOVE_FIXED = 3
 const PR_SET_MM = 35
 const PR_SET_MM_MAP = 14
 const F_DUPFD_CLOEXEC = 1030
@@ -27,19 +27,49 @@ const MADV_GUARD_INSTALL = 102
 const CONTROL_FD = 3
 const PAGE_FILE_FD = 5
 const REPORT_FD = 6
-/** From the start of the vvar to the start of the vDSO, in every process of this kernel: told by the image's own mappings. */
-type Special = readonly Mapping[]
-
 export function emitTemplate(program: Program, planning: Planning, handover: bigint): void {
-  const { memory } = planning.root
+  const { image, stows, region } = planning
+  const [root, ...others] = image.processes
+  if (root === undefined) throw new Error('an image without a process')
   emitDescriptors(program, planning)
-  const special = memory.mappings.filter(({ kind }) => kind === MappingKind.vvar || kind === MappingKind.vdso)
-  program.for('vDSO', () =>
-    moveVdso(program, program.load(handover, 8), special, planning.region.spare, () => emitClearing(program, planning)),
-  )
-  emitProtectionKeys(program, memory.protectionKeys)
-  const mapped = memory.mappings.filter(({ kind }) => kind === MappingKind.anonymous || kind === MappingKind.filePrivate)
-  const stagings = Staging.plan(memory, [planning.region])
+  const parts = vdsoOf(root.memory)
+  const code = parts.find(({ kind }) => kind === MappingKind.vdso)
+  program.for('vDSO', () => {
+    // Out of the way first: its final place may be taken by what is about to be unmapped, or by another process while that is loaded.
+    if (code !== undefined) emitMove(program, parts, program.load(handover, 8), code.start, region.spare)
+    emitClearing(program, planning)
+  })
+  emitProtectionKeys(program, keysOf(image))
+  for (const process of others) {
+    program.for(`process ${process.pid}`, () => {
+      const stow = stows.get(process)
+      for (const round of stow?.rounds ?? []) {
+        emitLoading(program, planning, process.memory, (mapping) => round.includes(mapping))
+        program.for('out of the way', () => stow?.emitAway(program, round))
+      }
+    })
+  }
+  emitLoading(program, planning, root.memory, () => true)
+  program.for('vDSO', () => emitMove(program, parts, region.spare, parts[0]?.start ?? 0n, parts[0]?.start ?? 0n))
+  program.for('layout', () => emitLayout(program, root.memory, true))
+  program.for('seals', () => {
+    for (const mapping of mappedOf(root.memory)) emitSeal(program, mapping)
+  })
+  program.for('ready', () => program.call('write', [planning.report, program.bundle.words(0), 1], { equal: 1 }))
+}
+
+/** What the template maps; the rest is made by the processes themselves. */
+export const mappedOf = ({ mappings }: MemoryModel): Mapping[] =>
+  mappings.filter(({ kind }) => kind === MappingKind.anonymous || kind === MappingKind.filePrivate)
+
+/** A fork has the keys of who forked it: each process frees those that are not its own. */
+export const keysOf = ({ processes }: ImageModel): number[] =>
+  [...new Set(processes.flatMap(({ memory }) => memory.protectionKeys))].sort((a, b) => a - b)
+
+/** The private memory of one process, at its own addresses. */
+function emitLoading(program: Program, planning: Planning, memory: MemoryModel, which: (mapping: Mapping) => boolean): void {
+  const mapped = mappedOf(memory).filter(which)
+  const stagings = Staging.plan(memory, [planning.region], which)
   const inPlace = mapped.filter((mapping) => !stagings.some((staging) => staging.has(mapping)))
   emitMappings(program, planning, inPlace, memory)
   program.for('staging', () => stagings.forEach((staging) => staging.emitArea(program)))
@@ -47,14 +77,9 @@ export function emitTemplate(program: Program, planning: Planning, handover: big
   emitContents(program, planning.pageFile, staged)
   program.for('staging', () => stagings.forEach((staging) => staging.emitMoves(program, memory)))
   emitProtections(program, mapped, memory)
-  program.for('layout', () => emitLayout(program, memory))
   program.for('huge pages', () => {
     for (const { start, end } of denseRanges(mapped, memory.pages)) program.call('madvise', [start, end - start, MADV_COLLAPSE], 'any')
   })
-  program.for('seals', () => {
-    for (const mapping of mapped) emitSeal(program, mapping)
-  })
-  program.for('ready', () => program.call('write', [planning.report, program.bundle.words(0), 1], { equal: 1 }))
 }
 
 /** Ours go above the tree's numbers; the low ones are left free. */
@@ -74,24 +99,6 @@ function emitDescriptors(program: Program, planning: Planning): void {
 
 function keep(program: Program, cell: Cell, fd: number, base: number): void {
   program.callInto(cell, 'fcntl', [fd, F_DUPFD_CLOEXEC, base])
-}
-
-/** By way of the spare room: the final place may be taken by what is about to be unmapped, or by the vDSO itself. */
-function moveVdso(program: Program, vdso: Cell, special: Special, spare: bigint, clear: () => void): void {
-  const code = special.find(({ kind }) => kind === MappingKind.vdso)
-  if (code === undefined) {
-    clear()
-    return
-  }
-  const places = special.map((mapping) => {
-    const size = mapping.end - mapping.start
-    const here = program.sum(vdso, mapping.start - code.start)
-    const there = spare + (mapping.start - (special[0]?.start ?? 0n))
-    program.call('mremap', [here, size, size, MREMAP_MAYMOVE_FIXED, there], { equal: there })
-    return { there, size, final: mapping.start }
-  })
-  clear()
-  for (const { there, size, final } of places) program.call('mremap', [there, size, size, MREMAP_MAYMOVE_FIXED, final], { equal: final })
 }
 
 function emitClearing(program: Program, { region }: Planning): void {
@@ -140,10 +147,13 @@ function emitProtections(program: Program, mapped: readonly Mapping[], memory: M
   })
 }
 
-/** struct prctl_mm_map (linux/prctl.h). The old executable is unmapped by now, else the kernel would refuse (EBUSY). */
-function emitLayout(program: Program, { layout, auxv, executable }: MemoryModel): void {
+/**
+ * struct prctl_mm_map (linux/prctl.h). @param setExecutable the old one must be unmapped by now, else the kernel refuses (EBUSY); without,
+ * that of whoever forked the process stays
+ */
+export function emitLayout(program: Program, { layout, auxv, executable }: MemoryModel, setExecutable: boolean): void {
   const { bundle } = program
-  const exe = program.call('openat', [AT_FDCWD, bundle.string(executable.path), O_RDONLY_CLOEXEC, 0])
+  const exe = setExecutable ? openByPath(program, executable.path) : -1
   const { startCode, endCode, startData, endData, startBrk, brk, startStack, argStart, argEnd, envStart, envEnd } = layout
   const auxvAddress = bundle.bytes(auxv)
   const map = bundle.words(
@@ -164,5 +174,5 @@ function emitLayout(program: Program, { layout, auxv, executable }: MemoryModel)
   program.store(map + 96n, auxv.length, 4)
   program.store(map + 100n, exe, 4)
   program.call('prctl', [PR_SET_MM, PR_SET_MM_MAP, map, 104, 0])
-  program.call('close', [exe])
+  if (typeof exe !== 'number') program.call('close', [exe])
 }

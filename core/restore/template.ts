@@ -52,6 +52,7 @@ export class Template implements AsyncDisposable {
   readonly #pidfd: number
   readonly #control: number
   readonly #status: StatusStream
+  #isDisposed = false
 
   private constructor(parts: {
     plan: Plan
@@ -154,8 +155,9 @@ export class Template implements AsyncDisposable {
     }
   }
 
-  /** Has the next request find memory that is forked already. */
+  /** Has the next request find memory that is forked already. An instance may begin to run when the template is gone. */
   #prepare(): void {
+    if (this.#isDisposed) return
     try {
       this.#send(REQUEST.prepare, [])
     } catch (error) {
@@ -169,6 +171,7 @@ export class Template implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isDisposed = true
     closeSync(this.#control)
     this.#status.close()
     native.pidfdSendSignal(this.#pidfd, SIGKILL)

@@ -2,15 +2,10 @@
 
 #include <sys/mman.h>
 #include <sys/sendfile.h>
-#include <sys/uio.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <exception>
-#include <mutex>
-#include <optional>
-#include <thread>
 
 namespace thaw {
 
@@ -97,78 +92,6 @@ uint64_t map_reserved(int fd, uint64_t length) {
 
 void unmap_reserved(uint64_t address, uint64_t length) {
   check(munmap(reinterpret_cast<void*>(address), length), "munmap");
-}
-
-static void read_range(Pid pid, uint64_t from, uint64_t length, uint64_t to) {
-  while (length > 0) {
-    iovec local{reinterpret_cast<void*>(to), length};
-    iovec remote{reinterpret_cast<void*>(from), length};
-    const auto count = static_cast<uint64_t>(check_pid(process_vm_readv(pid.value, &local, 1, &remote, 1, 0), "process_vm_readv", pid));
-    if (count == 0) throw SysError{EIO, "process_vm_readv"};
-    from += count;
-    to += count;
-    length -= count;
-  }
-}
-
-namespace {
-
-/** Hands out pieces of the ranges, small enough that two threads end at about the same time. */
-class Pieces {
- public:
-  explicit Pieces(const MemoryRanges& ranges) : ranges_(ranges) {}
-
-  struct Piece {
-    uint64_t from, length, offset;
-  };
-
-  std::optional<Piece> next() {
-    const std::scoped_lock lock(mutex_);
-    if (at_ + 2 >= ranges_.size()) return {};
-    const uint64_t length = std::min(ranges_[at_ + 1] - done_, most_);
-    const Piece piece{ranges_[at_] + done_, length, ranges_[at_ + 2] + done_};
-    done_ += length;
-    if (done_ == ranges_[at_ + 1]) {
-      at_ += 3;
-      done_ = 0;
-    }
-    return piece;
-  }
-
-  void stop() {
-    const std::scoped_lock lock(mutex_);
-    at_ = ranges_.size();
-  }
-
- private:
-  static constexpr uint64_t most_ = 1 << 20;
-  const MemoryRanges& ranges_;
-  std::mutex mutex_;
-  size_t at_ = 0;
-  uint64_t done_ = 0;
-};
-
-}  // namespace
-
-static std::exception_ptr read_pieces(Pid pid, Pieces& pieces, uint64_t to) {
-  try {
-    while (const auto piece = pieces.next()) read_range(pid, piece->from, piece->length, to + piece->offset);
-    return nullptr;
-  } catch (...) {
-    pieces.stop();
-    return std::current_exception();
-  }
-}
-
-// The other process stands still meanwhile, so two processors copy. More would wait for each other in the page allocator and the memory bus.
-void read_process(Pid pid, const MemoryRanges& ranges, uint64_t to) {
-  Pieces pieces(ranges);
-  std::exception_ptr beside;
-  std::thread helper([&] { beside = read_pieces(pid, pieces, to); });
-  const std::exception_ptr own = read_pieces(pid, pieces, to);
-  helper.join();
-  if (own) std::rethrow_exception(own);
-  if (beside) std::rethrow_exception(beside);
 }
 
 }  // namespace thaw

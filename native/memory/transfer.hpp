@@ -19,9 +19,4 @@ void copy_range(int from, uint64_t from_offset, int to, uint64_t to_offset, uint
 uint64_t map_reserved(int fd, uint64_t length);
 void unmap_reserved(uint64_t address, uint64_t length);
 
-/** Triples of words: address in the other process, length, offset from `to`. */
-using MemoryRanges = std::vector<uint64_t>;
-/** process_vm_readv of all ranges to where `to` points in this process. EFAULT names memory that the other one may not read itself. */
-void read_process(Pid pid, const MemoryRanges& ranges, uint64_t to);
-
 }  // namespace thaw

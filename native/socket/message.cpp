@@ -56,8 +56,17 @@ static std::vector<UniqueFd> take_descriptors(msghdr& header) {
   return descriptors;
 }
 
+static Bytes credentials_in(msghdr& header) {
+  for (cmsghdr* item = CMSG_FIRSTHDR(&header); item != nullptr; item = CMSG_NXTHDR(&header, item)) {
+    if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_CREDENTIALS) continue;
+    const uint8_t* data = CMSG_DATA(item);
+    return {data, data + sizeof(ucred)};
+  }
+  return {};
+}
+
 std::optional<Message> receive_message(int socket, ByteCount max_bytes, uint32_t max_descriptors, int flags) {
-  Message message{Bytes(max_bytes.value), {}, Bytes(sizeof(sockaddr_storage))};
+  Message message{Bytes(max_bytes.value), {}, Bytes(sizeof(sockaddr_storage)), {}};
   max_descriptors = std::min(max_descriptors, scm_max_fd);
   Bytes control(CMSG_SPACE(max_descriptors * sizeof(int)) + other_control_bytes);
   iovec data{message.bytes.data(), message.bytes.size()};
@@ -68,6 +77,7 @@ std::optional<Message> receive_message(int socket, ByteCount max_bytes, uint32_t
   if (count < 0 && errno == EAGAIN) return std::nullopt;
   check(count, "recvmsg");
   message.descriptors = take_descriptors(header);
+  message.credentials = credentials_in(header);
   const bool too_many = message.descriptors.size() > max_descriptors;
   if (too_many || (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) throw SysError{EMSGSIZE, "recvmsg"};
   message.sender.resize(std::min<size_t>(header.msg_namelen, message.sender.size()));

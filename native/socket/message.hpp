@@ -15,7 +15,8 @@ void send_message(int socket, ByteView bytes, const std::vector<int>& descriptor
 struct Message {
   Bytes bytes;
   std::vector<UniqueFd> descriptors;
-  Bytes sender;  // struct sockaddr; empty where the message has none
+  Bytes sender;       // struct sockaddr; empty where the message has none
+  Bytes credentials;  // struct ucred; empty where the socket does not ask for them
 };
 
 /**

@@ -2,8 +2,10 @@ import { closeSync, openSync } from 'node:fs'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { native } from '../../dist/native/index.js'
 import { findGadgets, gadgetsStand } from '../../dist/core/checkpoint/gadgets.js'
+import { findGadgetPlace, LentGadgets, placeStands } from '../../dist/core/checkpoint/lent-gadgets.js'
 import { withRegisters } from '../../dist/core/program/registers.js'
 import { readMappings } from '../../dist/core/proc/maps.js'
+import { FixtureProgram } from '../fixtures/program.ts'
 import { Target } from '../native/harness.ts'
 
 let target: Target
@@ -49,4 +51,29 @@ test('whether they still stand is told by their bytes', () => {
   expect(gadgetsStand(mem, { ...gadgets, syscall: gadgets.syscall + 1n })).toBe(false)
   expect(gadgetsStand(mem, { ...gadgets, sigreturn: gadgets.sigreturn + 2n })).toBe(false)
   expect(gadgetsStand(mem, { ...gadgets, sigreturn: 0n })).toBe(false)
+})
+
+test('a program without them is lent some behind its code, where zeros stand before and after', async () => {
+  await using program = await FixtureProgram.start('freestanding')
+  const lines = readMappings(program.pid)
+  const memory = openSync(`/proc/${program.pid}/mem`, 'r+')
+  const place = findGadgetPlace(memory, lines)!
+  expect(place.standing).toBe(false)
+  expect(placeStands(memory, lines, place)).toBe(true)
+  const zeros = (): Uint8Array => native.readAt(memory, place.gadgets.sigreturn, 16)
+  expect(zeros()).toEqual(new Uint8Array(16))
+  {
+    using lent = new LentGadgets(memory, place)
+    expect(gadgetsStand(memory, lent.gadgets)).toBe(true)
+    expect(findGadgets(memory, lines)).toEqual(place.gadgets)
+    expect(placeStands(memory, lines, place)).toBe(false)
+  }
+  expect(zeros()).toEqual(new Uint8Array(16))
+  closeSync(memory)
+  expect(await program.check()).toEqual(['ok'])
+})
+
+test('a program that has them is lent none', () => {
+  const lines = readMappings(target.pid)
+  expect(findGadgetPlace(mem, lines)).toEqual({ gadgets: findGadgets(mem, lines), standing: true })
 })

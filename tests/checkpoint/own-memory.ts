@@ -47,4 +47,4 @@ export class OwnMemory implements Disposable {
 /** As an image describes it. */
 export const mapping = (start: bigint, end: bigint, rest: Partial<Mapping> = {}): Mapping =>
   // prettier-ignore
-  ({ start, end, protection: PROT_READ_WRITE, kind: 0, offset: 0n, file: null, flags: [], name: '', protectionKey: 0, ...rest })
+  ({ start, end, protection: PROT_READ_WRITE, kind: 0, offset: 0n, file: null, flags: [], name: '', protectionKey: 0, sharedMemory: 0, ...rest })

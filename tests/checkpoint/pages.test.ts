@@ -20,7 +20,7 @@ test('anonymous memory: what was written to is kept, untouched pages and the zer
   expect(scanPages(pagemap, [mapping(memory.start, memory.end)])).toEqual({
     pages: [range(memory.page(1n), 2n), range(memory.page(5n), 1n, 2n * PAGE)],
     guards: [],
-    sizeBytes: 3n * PAGE,
+    end: 3n * PAGE,
   })
 })
 
@@ -31,7 +31,7 @@ test('guard regions are kept apart from the pages', () => {
   expect(scanPages(pagemap, [mapping(memory.start, memory.end)])).toEqual({
     pages: [range(memory.page(0n), 1n), range(memory.page(2n), 1n, PAGE)],
     guards: [range(memory.page(1n), 1n)],
-    sizeBytes: 2n * PAGE,
+    end: 2n * PAGE,
   })
 })
 
@@ -47,14 +47,8 @@ test('a private mapping of a file: only what was changed', () => {
   expect(scanned.pages).toEqual([range(memory.page(1n), 1n)])
 })
 
-test('shared anonymous memory is kept whole: other processes may have touched the rest', () => {
-  using memory = new OwnMemory(4n, -1, true)
-  memory.write(2n)
-  const scanned = scanPages(pagemap, [mapping(memory.start, memory.end, { kind: MappingKind.anonymousShared })])
-  expect(scanned.pages).toEqual([range(memory.start, 4n)])
-})
-
 test.each([
+  ['that is shared', { kind: MappingKind.anonymousShared }],
   ['of a shared file', { kind: MappingKind.fileShared }],
   ['of the vDSO', { kind: MappingKind.vdso }],
   ['of an io_uring', { kind: MappingKind.ioUring }],
@@ -63,7 +57,7 @@ test.each([
 ])('memory %s is never kept', (_, rest) => {
   using memory = new OwnMemory(2n)
   memory.write(0n)
-  expect(scanPages(pagemap, [mapping(memory.start, memory.end, rest)])).toEqual({ pages: [], guards: [], sizeBytes: 0n })
+  expect(scanPages(pagemap, [mapping(memory.start, memory.end, rest)])).toEqual({ pages: [], guards: [], end: 0n })
 })
 
 test('a range ends where its mapping ends, though the next one goes on', () => {
@@ -88,7 +82,7 @@ test('guards of two mappings that touch stay apart, too', () => {
 })
 
 test('no mappings, no pages', () => {
-  expect(scanPages(pagemap, [])).toEqual({ pages: [], guards: [], sizeBytes: 0n })
+  expect(scanPages(pagemap, [])).toEqual({ pages: [], guards: [], end: 0n })
 })
 
 test('batches: at most 1024 pieces, a gigabyte, and one stretch of the file', () => {

@@ -37,6 +37,7 @@ const payloads: Readonly<Record<string, object>> = {
       accessed: -1n,
       modified: 5n,
       extents: [{ offset: 1n, sizeBytes: 2n, keptAt: 3n }],
+      memfd: { name: '', seals: 0x20 },
     },
     locks: [{ type: 'POSIX', exclusive: true, start: -(2n ** 63n), length: 2n ** 63n - 1n }],
   },
@@ -52,6 +53,8 @@ const image: ImageModel = {
   processes: [fullProcess],
   descriptions: descriptionKinds.map(({ name }, i) => description(i + 1, name, payloads[name] ?? {})),
   blobs: [Uint8Array.of(1, 2), new Uint8Array()],
+  zombies: [{ pid: 9, parentPid: 7, groupId: 7, sessionId: 7, name: 'gone', status: 0x100 }],
+  sharedMemory: [{ id: 1, sizeBytes: HIGHEST, pages: [{ start: 4096n, pageCount: 1n, fileOffset: 8192n }] }],
 }
 
 const isDamaged = expect.objectContaining({ name: 'ImageError', code: 'THAW_IMAGE_DAMAGED', path: '/images/x' })
@@ -110,7 +113,7 @@ test('damaged bytes: cut short anywhere, they are refused by name or at the end 
     }
   }
   // Between two fields of the outermost message a cut cannot be told from its end: the manifest's digest tells it.
-  const fields = 2 + 1 + image.processes.length + image.descriptions.length + image.blobs.length
+  const fields = 2 + 1 + image.processes.length + image.descriptions.length + image.blobs.length + 2
   expect(refused).toBeGreaterThanOrEqual(bytes.length - fields)
 })
 

@@ -11,6 +11,18 @@ const file: FileIdentity = {
   modified: -4n,
   deleted: true,
   contentOffset: 4096n,
+  content: {
+    device: 1n,
+    inode: HIGHEST,
+    mode: 0o100600,
+    uid: 2 ** 32 - 1,
+    gid: 1,
+    sizeBytes: 8192n,
+    accessed: -1n,
+    modified: 5n,
+    extents: [{ offset: 4096n, sizeBytes: 4096n, keptAt: HIGHEST }],
+    memfd: { name: 'é', seals: 1 },
+  },
 }
 
 export const fullProcess: ProcessModel = {
@@ -44,6 +56,8 @@ export const fullProcess: ProcessModel = {
       timerSlack: 50_000n,
       machineCheckPolicy: 1,
       timeStampCounter: 1,
+      seccomp: { strict: true, filters: [{ program: Uint8Array.of(6, 0, 0, 0, 0, 0, 255, 127), flags: 2 }] },
+      timeLimit: { register: 7, address: 0x7fff_0000_0010n, fraction: 1, due: 12_345_678_901n },
       rseq: { pointer: 1n, sizeBytes: 32, signature: 0xf1777777 },
       scheduling: { policy: 3, priority: -1, nice: -20, ioPriority: 4, affinity: Uint8Array.of(3) },
       credentials: {
@@ -62,8 +76,30 @@ export const fullProcess: ProcessModel = {
   ],
   memory: {
     mappings: [
-      { start: 4096n, end: 8192n, protection: 5, kind: 1, offset: 4096n, file, flags: ['rd', 'ex'], name: '', protectionKey: 3 },
-      { start: HIGHEST - 1n, end: HIGHEST, protection: 0, kind: 0, offset: 0n, file: null, flags: [], name: 'heap', protectionKey: 0 },
+      {
+        start: 4096n,
+        end: 8192n,
+        protection: 5,
+        kind: 1,
+        offset: 4096n,
+        file,
+        flags: ['rd', 'ex'],
+        name: '',
+        protectionKey: 3,
+        sharedMemory: 0,
+      },
+      {
+        start: HIGHEST - 1n,
+        end: HIGHEST,
+        protection: 0,
+        kind: 0,
+        offset: 0n,
+        file: null,
+        flags: [],
+        name: 'heap',
+        protectionKey: 0,
+        sharedMemory: 7,
+      },
     ],
     pages: [{ start: 4096n, pageCount: 1n, fileOffset: 8192n }],
     layout: {
@@ -85,10 +121,28 @@ export const fullProcess: ProcessModel = {
     protectionKeys: [1, 3],
   },
   descriptors: [{ fd: 3, description: 1, closeOnExec: true }],
-  fileSystem: { workingDirectory: '/tmp', root: '/', umask: 0o77 },
+  fileSystem: {
+    workingDirectory: '/tmp',
+    removed: { device: 3n, inode: HIGHEST, mode: 0o1777, uid: 2 ** 32 - 1, gid: 4, accessed: -5n, modified: 6n },
+    root: '/',
+    umask: 0o77,
+  },
   signalActions: [{ signal: 64, handler: HIGHEST, flags: 1n, restorer: 2n, mask: HIGHEST }],
   pendingSignals: [Uint8Array.of(9)],
   limits: [{ resource: 7, soft: 1n, hard: HIGHEST }],
   intervalTimers: [{ which: 2, interval: 1n, value: -1n }],
-  posixTimers: [{ id: -1, clock: 9, notify: 4, signal: 34, valuePointer: HIGHEST, thread: 7, interval: 2n ** 62n, value: -(2n ** 63n) }],
+  posixTimers: [
+    {
+      id: -1,
+      clock: 9,
+      notify: 4,
+      signal: 34,
+      valuePointer: HIGHEST,
+      thread: 7,
+      interval: 2n ** 62n,
+      value: -(2n ** 63n),
+      overrun: 2 ** 31 - 1,
+      waiting: HIGHEST,
+    },
+  ],
 }

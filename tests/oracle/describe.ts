@@ -10,7 +10,7 @@ import { describeDescriptors, descriptorsOf } from './descriptors.ts'
 import type { Facts } from './facts.ts'
 import { Subject } from './facts.ts'
 import { describeMemory } from './memory.ts'
-import { describeNamespaces, describeWhole } from './process.ts'
+import { describeEnded, describeNamespaces, describeWhole, hasEnded } from './process.ts'
 import { innermostPid, threadsOf, treeOf } from './procfs.ts'
 import { describeTask } from './task.ts'
 
@@ -26,6 +26,10 @@ export function describeProcess(pid: number): Description {
   const all = tree.flatMap(descriptorsOf)
   for (const one of tree) {
     const process = new Subject(facts, `pid ${pids.get(one)}`)
+    if (hasEnded(one)) {
+      describeEnded(one, pids, process)
+      continue
+    }
     describeWhole(one, pids, process)
     for (const tid of threadsOf(one)) describeTask(one, tid, process.part(`thread ${pids.get(tid)}`))
     describeDescriptors(one, all, pids, process)

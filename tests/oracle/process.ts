@@ -17,6 +17,17 @@ export function describeWhole(pid: number, pids: PidMap, process: Subject): void
   process.is('timers', timers(readText(`${path}/timers`) ?? '', pids))
 }
 
+export const hasEnded = (pid: number): boolean => /^State:\s+Z/m.test(readText(`/proc/${pid}/status`) ?? '')
+
+/** What is left of a process that has ended and was not reaped. */
+export function describeEnded(pid: number, pids: PidMap, process: Subject): void {
+  const status = parseFields(readText(`/proc/${pid}/status`) ?? '')
+  process.is('parent', asSeenInside(pids, Number(status.get('PPid'))))
+  for (const id of ['NSpgid', 'NSsid']) process.is(id, status.get(id)?.split(/\s+/).at(-1))
+  process.is('name', status.get('Name'))
+  process.is('exit code', (readText(`/proc/${pid}/stat`) ?? '').trimEnd().split(' ').at(-1))
+}
+
 function limits(text: string): [string, string][] {
   const rows = text.split('\n').slice(1).filter(Boolean)
   return rows.map((row) => [`limit ${row.slice(4, 26).trim()}`, row.slice(26).trim().replace(/\s+/g, ' ')])

@@ -90,6 +90,18 @@ test('all six arguments of a call arrive, constants and cells', () => {
   expect(run.finish()).toEqual({ output: Buffer.from('bbb'), status: exited(0) })
 })
 
+test('numbers are multiplied, and divided towards zero, with their signs', () => {
+  const { output } = interpret((main, bundle) => {
+    const results = bundle.allocate(24)
+    main.store(results, main.product(main.sum(20, 3), -1_000_000_000n), 8)
+    main.store(results + 8n, main.quotient(main.load(results, 8), 999_999_999n), 8)
+    main.store(results + 16n, main.quotient(main.sum(20, 3), 8n), 8)
+    main.call('write', [OUTPUT, results, 24])
+    exit(main)
+  })
+  expect([...new BigInt64Array(Uint8Array.from(output).buffer)]).toEqual([-23_000_000_000n, -23n, 2n])
+})
+
 test('a place for the result may be chosen before the call', () => {
   const { output } = interpret((main, bundle) => {
     const pid = bundle.cell('pid')

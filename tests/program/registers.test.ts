@@ -20,16 +20,23 @@ const again = (before: BigUint64Array, changes: Changes = {}): BigUint64Array =>
 /** The call has returned EINTR. */
 const returned = (before: BigUint64Array): BigUint64Array => withRegisters(before, { rax: -EINTR, origRax: -1 })
 
-test.each([ERESTARTSYS, ERESTARTNOINTR])('error %i: the call is made anew, with a signal pending too', (errno) => {
+test.each([ERESTARTSYS, ERESTARTNOINTR])('error %i: the call is made anew, after a handler with SA_RESTART too', (errno) => {
   const before = interrupted('read', errno)
-  expect(restartable(before, false)).toEqual(again(before))
-  expect(restartable(before, true)).toEqual(again(before))
+  expect(restartable(before, 'none')).toEqual(again(before))
+  expect(restartable(before, 'restarts')).toEqual(again(before))
+})
+
+test('a handler without SA_RESTART ends a call, but for one that nothing interrupts', () => {
+  const [read, openat] = [interrupted('read', ERESTARTSYS), interrupted('openat', ERESTARTNOINTR)]
+  expect(restartable(read, 'interrupts')).toEqual(returned(read))
+  expect(restartable(openat, 'interrupts')).toEqual(again(openat))
 })
 
 test('ERESTARTNOHAND: pause returns to the handler of a pending signal, else goes on', () => {
   const before = interrupted('pause', ERESTARTNOHAND)
-  expect(restartable(before, false)).toEqual(again(before))
-  expect(restartable(before, true)).toEqual(returned(before))
+  expect(restartable(before, 'none')).toEqual(again(before))
+  expect(restartable(before, 'restarts')).toEqual(returned(before))
+  expect(restartable(before, 'interrupts')).toEqual(returned(before))
 })
 
 test.each<[string, Changes, Changes | 'EINTR']>([
@@ -47,8 +54,9 @@ test.each<[string, Changes, Changes | 'EINTR']>([
   ['poll', { rdx: 5000 }, 'EINTR'],
 ])('ERESTART_RESTARTBLOCK: %s %o', (call, args, goesOn) => {
   const before = interrupted(call, ERESTART_RESTARTBLOCK, args)
-  expect(restartable(before, false)).toEqual(goesOn === 'EINTR' ? returned(before) : again(before, goesOn))
-  expect(restartable(before, true)).toEqual(returned(before))
+  expect(restartable(before, 'none')).toEqual(goesOn === 'EINTR' ? returned(before) : again(before, goesOn))
+  expect(restartable(before, 'none', true)).toEqual(again(before))
+  expect(restartable(before, 'restarts', true)).toEqual(returned(before))
 })
 
 test.each<[string, Changes, boolean]>([
@@ -60,17 +68,25 @@ test.each<[string, Changes, boolean]>([
   ['epoll_pwait', { r10: 5000 }, false],
   ['epoll_pwait2', { r10: 0 }, true],
   ['epoll_pwait2', { r10: 0x100 }, false],
-  ['read', { r10: -1 }, false],
+  ['rt_sigtimedwait', { rdx: 0 }, true],
+  ['rt_sigtimedwait', { rdx: 0x100 }, false],
+  ['semop', {}, true],
+  ['semtimedop', { r10: 0 }, true],
+  ['semtimedop', { r10: 0x100 }, false],
+  ['recvfrom', {}, true],
+  ['accept4', {}, true],
+  ['connect', { r10: -1 }, false],
 ])('EINTR: %s %o', (call, args, goesOn) => {
   const before = interrupted(call, EINTR, args)
-  expect(restartable(before, false)).toEqual(goesOn ? again(before) : before)
-  expect(restartable(before, true)).toEqual(before)
+  expect(restartable(before, 'none')).toEqual(goesOn ? again(before) : before)
+  expect(restartable(before, 'none', true)).toEqual(again(before))
+  expect(restartable(before, 'restarts')).toEqual(before)
 })
 
 test.each([-38, -11, 0, 5, -515, -511])('a call that ended with %i has ended', (result) => {
   const before = interrupted('read', -result)
-  expect(restartable(before, false)).toEqual(before)
-  expect(restartable(before, true)).toEqual(before)
+  expect(restartable(before, 'none', true)).toEqual(before)
+  expect(restartable(before, 'interrupts')).toEqual(before)
 })
 
 test.each([-ERESTARTSYS, -EINTR, -ERESTART_RESTARTBLOCK])('outside of any call, %i in rax is a number like others', (rax) => {

@@ -3,11 +3,13 @@ import { native } from '../../dist/native/index.js'
 import { OwnDescriptors, OwnTree } from './own-tree.ts'
 
 const IORING_SETUP_SQPOLL = 0x2
+const IORING_SETUP_R_DISABLED = 0x40
 const IORING_SETUP_SQE128 = 0x400
 const IORING_SETUP_NO_SQARRAY = 0x1_0000
 const IORING_OP_TIMEOUT = 11
 const IORING_OP_POLL_ADD = 6
 const IORING_REGISTER_FILES = 2
+const IORING_REGISTER_EVENTFD = 4
 const OFFSET_SQES = 0x1000_0000
 const PROT_READ_WRITE = 3
 const MAP_SHARED = 1
@@ -95,11 +97,17 @@ test('what cannot be made again is refused', () => {
   const registered = new Ring(own)
   const files = new Uint8Array(Int32Array.of(own.keep(native.open('/dev/null', 0))).buffer)
   native.syscall('io_uring_register', [registered.fd, IORING_REGISTER_FILES, files, 1])
+  const notifying = new Ring(own)
+  const event = new Uint8Array(Int32Array.of(own.keep(native.eventfd(0, 0))).buffer)
+  native.syscall('io_uring_register', [notifying.fd, IORING_REGISTER_EVENTFD, event, 1])
+  const disabled = new Ring(own, IORING_SETUP_R_DISABLED)
   const wide = new Ring(own, IORING_SETUP_SQE128, 2 * SQE_BYTES)
   const unmapped = own.keep(Number(native.syscall('io_uring_setup', [ENTRIES, new Uint8Array(120)])))
   using tree = new OwnTree()
   expect(() => tree.collect(polled.fd)).toThrow(refusedAs('THAW_IO_URING_SQPOLL'))
   expect(() => tree.collect(registered.fd)).toThrow(refusedAs('THAW_IO_URING_REGISTERED'))
+  expect(() => tree.collect(notifying.fd)).toThrow(refusedAs('THAW_IO_URING_REGISTERED'))
+  expect(() => tree.collect(disabled.fd)).toThrow(refusedAs('THAW_IO_URING_DISABLED'))
   expect(() => tree.collect(wide.fd)).toThrow(refusedAs('THAW_IO_URING_MEMORY'))
   expect(() => tree.collect(unmapped)).toThrow(refusedAs('THAW_IO_URING_MEMORY'))
 })

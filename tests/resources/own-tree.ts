@@ -12,9 +12,14 @@ export class OwnTree implements Disposable {
 
   constructor(options: { frozen?: boolean; tcp?: 'refuse' | 'close' } = {}) {
     const pid = process.pid
-    this.#process = { pid, innerPid: pid, name: 'test', rootPath: `/proc/${pid}/root`, pidfd: native.pidfdOpen(pid) }
+    this.#process = { pid, innerPid: pid, name: 'test', rootPath: `/proc/${pid}/root`, pidfd: native.pidfdOpen(pid), parentPid: 0 }
     this.#seen = seeDescriptors([this.#process])
-    const given = { options: { tcp: options.tcp ?? 'refuse' }, frozen: options.frozen ?? true, keepContent: () => undefined } as const
+    const given = {
+      options: { tcp: options.tcp ?? 'refuse' },
+      frozen: options.frozen ?? true,
+      keepContent: () => undefined,
+      askInside: () => undefined,
+    } as const
     this.tree = seenTree([this.#process], this.#seen, given, [])
   }
 

@@ -3,15 +3,17 @@ import { type AddressInfo, createServer } from 'node:net'
 import { closeSync, openSync } from 'node:fs'
 import { afterAll, expect, test } from 'vitest'
 import { checkpoint, closeCheckpointPool, openHost, UnsupportedError } from '../../dist/core/index.js'
+import { childrenOf } from '../../dist/core/proc/tree.js'
 import { FixtureProgram } from '../fixtures/program.ts'
 
 afterAll(closeCheckpointPool)
 
 /** What `refused.c` holds, and the code of the error. */
 const refused: Readonly<Record<string, string>> = {
-  memfd: 'THAW_DESCRIPTOR',
+  'mapped-memfd': 'THAW_MAPPING',
+  'hugetlb-memfd': 'THAW_HUGETLB',
   'memfd-secret': 'THAW_FILE_UNNAMED',
-  inotify: 'THAW_DESCRIPTOR',
+  inotify: 'THAW_INOTIFY_EVENTS',
   fanotify: 'THAW_DESCRIPTOR',
   pidfd: 'THAW_DESCRIPTOR',
   userfaultfd: 'THAW_DESCRIPTOR',
@@ -21,17 +23,17 @@ const refused: Readonly<Record<string, string>> = {
   raw: 'THAW_DESCRIPTOR',
   netlink: 'THAW_NETLINK_QUEUE',
   packet: 'THAW_DESCRIPTOR',
-  pty: 'THAW_TERMINAL',
+  pty: 'THAW_PTY_HALF',
+  'pty-data': 'THAW_PTY_DATA',
   kmsg: 'THAW_DESCRIPTOR',
   namespace: 'THAW_DESCRIPTOR',
   aio: 'THAW_MAPPING',
   'sysv-shm': 'THAW_MAPPING',
-  child: 'THAW_CHILDREN',
-  zombie: 'THAW_CHILDREN',
-  vfork: 'THAW_CHILDREN',
-  'traced-child': 'THAW_CHILDREN',
-  seccomp: 'THAW_SECCOMP',
+  'traced-child': 'THAW_TRACED',
+  'seccomp-notify': 'THAW_SECCOMP',
+  'seccomp-sigreturn': 'THAW_SECCOMP',
   'busy-ring': 'THAW_IO_URING_BUSY',
+  'message-of-another': 'THAW_UNIX_CREDENTIALS',
   'memory-policy': 'THAW_MEMORY_POLICY',
 }
 
@@ -43,12 +45,22 @@ for (const [kind, code] of Object.entries(refused)) {
     expect(error).toBeInstanceOf(UnsupportedError)
     expect(error).toMatchObject({
       code,
-      pid: program.pid,
-      message: expect.stringContaining(`Cannot checkpoint pid ${program.pid} (refused): `),
+      pid: expect.any(Number),
+      message: expect.stringMatching(/^Cannot checkpoint pid \d+ \(refused\): /),
     })
+    expect([program.pid, ...childrenOf(program.pid)]).toContain((error as UnsupportedError).pid)
     expect(await program.check()).toEqual(['ok'])
   })
 }
+
+test('a process that waits in vfork is refused by name, and goes on waiting', async () => {
+  await using program = await FixtureProgram.start('refused', { args: ['vfork'] })
+  await expect(checkpoint(program.pid)).rejects.toMatchObject({
+    code: 'THAW_SHARED_TASK',
+    message: expect.stringContaining('shares its memory with pid'),
+  })
+  expect(await program.check()).toEqual(['ok'])
+})
 
 test('a connection to the outside is refused with the name of the peer', async () => {
   await using outside = await serve()

@@ -2,6 +2,7 @@
 import { readFdInfo } from '../../proc/fdinfo.js'
 import type { SeenDescription, SeenTree } from '../description.js'
 import { refusal } from '../refusal.js'
+import { refuseHidden } from './hidden.js'
 
 export interface RingState {
   readonly sqEntries: number
@@ -17,6 +18,7 @@ const TRIES = 5
 
 export function ringState(seen: SeenDescription, tree: SeenTree): RingState {
   refuseExtras(seen, seen.info.lines)
+  refuseHidden(seen)
   // While the process runs, the numbers of one look need not fit each other.
   for (let left = tree.frozen ? 1 : TRIES; ; left--) {
     const state = parse(readFdInfo(seen.process.pid, seen.fd).lines)

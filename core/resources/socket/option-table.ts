@@ -22,6 +22,7 @@ export const SO_REUSEADDR = 2
 export const SO_SNDBUF = 7
 export const SO_RCVBUF = 8
 export const SO_LINGER = 13
+export const SO_PASSCRED = 16
 export const SO_ATTACH_FILTER = 26
 export const SO_PEEK_OFF = 42
 export const SO_BUF_LOCK = 72
@@ -47,7 +48,7 @@ const TIMEVAL = 16
  * then buffer sizes, their locks, and the peek offset.
  */
 const socketOptions = table(SOL_SOCKET, [
-  [1, INT], [SO_REUSEADDR, INT], [5, INT], [6, INT], [9, INT], [10, INT], [11, INT], [12, INT], [SO_LINGER, 8], [15, INT], [16, INT], [18, INT],
+  [1, INT], [SO_REUSEADDR, INT], [5, INT], [6, INT], [9, INT], [10, INT], [11, INT], [12, INT], [SO_LINGER, 8], [15, INT], [SO_PASSCRED, INT], [18, INT],
   [20, TIMEVAL], [21, TIMEVAL], [25, NAME_BYTES], [29, INT], [34, INT], [35, INT], [36, INT], [37, INT], [40, INT], [43, INT], [44, INT], [45, INT],
   [46, INT], [47, 8], [49, INT], [60, INT], [61, 8], [69, INT], [73, INT], [74, INT], [75, INT], [76, INT], [82, INT], [83, INT],
   [SO_SNDBUF, INT], [SO_RCVBUF, INT], [SO_BUF_LOCK, INT], [SO_PEEK_OFF, INT],

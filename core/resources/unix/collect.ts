@@ -3,17 +3,17 @@ import { native } from '../../../native/index.js'
 import type { SeenDescription, SeenTree } from '../description.js'
 import { otherEndInTree } from '../other-end.js'
 import { refusal } from '../refusal.js'
-import { AF_UNIX, intOf, SOL_SOCKET } from '../socket/option-table.js'
+import { AF_UNIX } from '../socket/option-table.js'
 import { collectOptions } from '../socket/options.js'
 import { socketOf } from '../socket/seen-socket.js'
 import type { UnixSocket, UnixState } from '../unix-socket.js'
+import { peerCredentials } from './credentials.js'
 import { inodeOf, isUnixSocket, readUnixDiag } from './diag.js'
-import type { UnixDiag } from './diag.js'
 import { collectFile, printName } from './names.js'
 import { queueOf } from './queue.js'
+import { clientCredentials, collectWaiting, refuseUnread, waitsInTree } from './waiting.js'
 
 const SOCK_DGRAM = 2
-const SO_PEERCRED = 17
 const TCP_LISTEN = 10
 const POLLIN = 1
 const POLLERR = 8
@@ -23,7 +23,6 @@ const asText = (address: Uint8Array): string => Buffer.from(address).toString('l
 export function collectUnix(seen: SeenDescription, tree: SeenTree): UnixSocket {
   const { type, peer, backlog, shutdown } = readUnixDiag(seen)
   const state = stateOf(seen, tree)
-  const [, peerUid = -1, peerGid = -1] = credentials(seen)
   const socket: UnixSocket = {
     type,
     inode: inodeOf(seen),
@@ -31,12 +30,12 @@ export function collectUnix(seen: SeenDescription, tree: SeenTree): UnixSocket {
     ...namesOf(seen, tree, state),
     peer: state === 'connected' ? (peer ?? 0) : 0,
     backlog,
+    waiting: state === 'listening' ? collectWaiting(seen, tree) : [],
     shutdown,
     reset: state === 'orphaned' && (native.poll(seen.duplicate(), POLLIN, 0) & POLLERR) !== 0,
     options: collectOptions(seen, AF_UNIX, type, 0),
     queue: queueOf(seen, tree),
-    peerUid,
-    peerGid,
+    ...makersOf(seen, tree),
   }
   refuseStray(seen, tree, socket)
   return socket
@@ -48,7 +47,7 @@ type Names = Pick<UnixSocket, 'address' | 'file' | 'peerAddress' | 'peerFile' | 
 function namesOf(seen: SeenDescription, tree: SeenTree, state: UnixState): Names {
   const diag = readUnixDiag(seen)
   const address = diag.name ?? new Uint8Array()
-  const connected = state === 'connected' || state === 'orphaned'
+  const connected = state === 'connected' || state === 'orphaned' || state === 'waiting'
   const peerAddress = (connected ? native.getpeername(seen.duplicate())?.subarray(2) : undefined) ?? new Uint8Array()
   const peer = tree.descriptions.find((other) => inodeOf(other) === diag.peer && isUnixSocket(other))
   const peerDiag = peer === undefined ? undefined : readUnixDiag(peer)
@@ -58,34 +57,34 @@ function namesOf(seen: SeenDescription, tree: SeenTree, state: UnixState): Names
     address,
     file: collectFile(seen, address, diag.file?.inode),
     peerAddress,
-    peerFile: collectFile(seen, peerAddress, (peerDiag ?? peerListener)?.file?.inode),
+    peerFile: collectFile(
+      seen,
+      peerAddress,
+      (peerDiag ?? (peerListener === undefined ? undefined : readUnixDiag(peerListener)))?.file?.inode,
+    ),
     mutual: state === 'connected' && peerDiag?.peer === inodeOf(seen),
     accepted: address.length > 0 && (peerAddress.length === 0 || listener !== undefined || (peerListener === undefined && isFirst)),
   }
 }
 
-function listenerNamed(tree: SeenTree, name: Uint8Array): UnixDiag | undefined {
+function listenerNamed(tree: SeenTree, name: Uint8Array): SeenDescription | undefined {
   if (name.length === 0) return undefined
-  const listeners = tree.descriptions.filter((other) => isUnixSocket(other) && socketOf(other)?.listening === true)
-  return listeners.map(readUnixDiag).find((diag) => diag.name !== undefined && asText(diag.name) === asText(name))
+  const listeners = unixSockets(tree).filter((other) => socketOf(other)?.listening === true)
+  return listeners.find((listener) => asText(readUnixDiag(listener).name ?? new Uint8Array()) === asText(name))
 }
 
 function stateOf(seen: SeenDescription, tree: SeenTree): UnixState {
-  const { state, peer, type, waiting, name } = readUnixDiag(seen)
-  if (state === TCP_LISTEN) {
-    if (waiting === 0) return 'listening'
-    throw refusal(
-      seen,
-      'THAW_UNIX_BACKLOG',
-      `listens on ${printName(name ?? new Uint8Array())} and has connections that it has not accepted yet`,
-      'Let it accept them, or close them, before the checkpoint.',
-    )
-  }
+  const { state, peer, type } = readUnixDiag(seen)
+  if (state === TCP_LISTEN) return 'listening'
   if (peer === undefined) return 'unconnected'
-  if (otherEndInTree(seen, tree) === 'inside') return 'connected'
-  if (otherEndInTree(seen, tree) === 'gone') return 'orphaned'
   const to = native.getpeername(seen.duplicate())?.subarray(2) ?? new Uint8Array()
   const whom = to.length === 0 ? 'to a peer' : `to ${printName(to)}`
+  if (peer === 0 && waitsInTree(seen, tree)) {
+    refuseUnread(seen, whom)
+    return 'waiting'
+  }
+  if (otherEndInTree(seen, tree) === 'inside') return 'connected'
+  if (otherEndInTree(seen, tree) === 'gone') return 'orphaned'
   if (peer === 0 && type !== SOCK_DGRAM)
     throw refusal(
       seen,
@@ -101,10 +100,22 @@ function stateOf(seen: SeenDescription, tree: SeenTree): UnixState {
   )
 }
 
-function credentials(seen: SeenDescription): number[] {
-  const bytes = native.getsockopt(seen.duplicate(), SOL_SOCKET, SO_PEERCRED, 12)
-  return [0, 4, 8].map((offset) => intOf(bytes.subarray(offset, offset + 4)))
+/** Each side shows who made the other. */
+function makersOf(seen: SeenDescription, tree: SeenTree): Pick<UnixSocket, 'listened' | 'connected'> {
+  const own = peerCredentials(seen, tree)
+  const diag = readUnixDiag(seen)
+  if (diag.state === TCP_LISTEN) return { listened: own, connected: null }
+  const { accepted, address, peerAddress } = namesOf(seen, tree, diag.peer === undefined ? 'unconnected' : 'connected')
+  if (diag.type === SOCK_DGRAM || address.length + peerAddress.length === 0) return { listened: null, connected: own }
+  if (waitsInTree(seen, tree)) return { listened: null, connected: clientCredentials(seen) }
+  const other = unixSockets(tree).find((candidate) => inodeOf(candidate) === diag.peer)
+  const others = other === undefined ? null : peerCredentials(other, tree)
+  if (!accepted) return { listened: own, connected: others }
+  const listener = listenerNamed(tree, address)
+  return { listened: others ?? (listener === undefined ? null : peerCredentials(listener, tree)), connected: own }
 }
+
+const unixSockets = (tree: SeenTree): SeenDescription[] => tree.descriptions.filter((seen) => isUnixSocket(seen))
 
 /** Datagrams and datagram peers that nobody could send or be again. */
 function refuseStray(seen: SeenDescription, tree: SeenTree, { type, state, mutual, address, peerAddress, queue }: UnixSocket): void {

@@ -6,6 +6,7 @@ import { emitSocket } from '../socket/emission.js'
 import { AF_UNIX } from '../socket/option-table.js'
 import { emitOptions } from '../socket/options.js'
 import type { UnixSocket } from '../unix-socket.js'
+import { asksForCredentials } from './credentials.js'
 import { callWithName, emitBind } from './names.js'
 import { sendMessages } from './send.js'
 import type { UnixMessage } from './queue.js'
@@ -27,10 +28,16 @@ export function rememberSender({ address }: UnixSocket, emitter: Emitter, fd: Ce
 /** Filled first: a connected datagram socket takes nothing but from its peer. */
 export function settleDatagrams(socket: UnixSocket, emitter: Emitter, self: Cell): void {
   const { program } = emitter
-  emitOptions(program, self, socket.options, 'others')
+  emitOptions(
+    program,
+    self,
+    socket.options.filter((option) => !asksForCredentials(option)),
+    'others',
+  )
   for (const message of socket.queue) sendOne(socket, message, emitter)
   if (socket.state === 'connected') callWithName(program, 'connect', self, socket.peerAddress, socket.peerFile?.folder ?? '')
   emitOptions(program, self, socket.options, 'buffers')
+  emitOptions(program, self, socket.options.filter(asksForCredentials), 'all')
 }
 
 function sendOne({ address, file, type }: UnixSocket, message: UnixMessage, emitter: Emitter): void {

@@ -31,6 +31,10 @@ export interface UnixDiag {
   readonly name: Uint8Array | undefined
   /** The file that the name was bound to. */
   readonly file: { readonly inode: number } | undefined
+  /** Of a listening socket: inodes of who waits to be accepted, in order; 0 for one that was closed meanwhile. */
+  readonly clients: readonly number[]
+  /** Of any other: memory that holds what it has sent and nobody has read. */
+  readonly unread: number
   /** Of a listening socket: connections that wait. */
   readonly waiting: number
   /** Of a listening socket: how many may wait. */
@@ -91,12 +95,15 @@ function parse(bytes: Uint8Array): UnixDiag {
     return value === undefined ? undefined : new DataView(value.buffer, value.byteOffset).getUint32(index * 4, true)
   }
   const file = word(1)
+  const icons = attributes.get(3)
   return {
     type: view.getUint8(17),
     state: view.getUint8(18),
     name: attributes.get(0),
     file: file === undefined ? undefined : { inode: file },
     peer: word(2),
+    clients: icons === undefined ? [] : [...new Uint32Array(icons.slice().buffer)],
+    unread: word(4, 1) ?? 0,
     waiting: word(4, 0) ?? 0,
     backlog: word(4, 1) ?? 0,
     shutdown: attributes.get(6)?.[0] ?? 0,

@@ -45,6 +45,13 @@ export function collectFile(seen: SeenDescription, address: Uint8Array, inode: n
   const { pid, rootPath } = homeOf(seen)
   const name = printName(address)
   const folder = name.startsWith('/') ? '' : readlinkSync(`/proc/${pid}/cwd`)
+  if (folder.endsWith(' (deleted)') && statusOf(rootPath + folder) === undefined)
+    throw refusal(
+      seen,
+      'THAW_WORKING_DIRECTORY',
+      `is a unix socket with the relative name ${name}, while the working directory ${folder} is gone`,
+      'Close the socket in the warm-up, or bind it to an absolute path.',
+    )
   const path = resolve(folder, name)
   const current = [path, ...namesIn(rootPath, dirname(path))].find((candidate) => isSocketFile(rootPath + candidate, inode))
   if (current !== undefined) {

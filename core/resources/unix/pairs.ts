@@ -6,14 +6,13 @@ import { emitSocket, SOCK_FLAGS } from '../socket/emission.js'
 import { AF_UNIX } from '../socket/option-table.js'
 import { emitOptions } from '../socket/options.js'
 import type { UnixSocket } from '../unix-socket.js'
-import { asUser } from './credentials.js'
+import { asksForCredentials, asMaker } from './credentials.js'
 import { callWithName, emitBind } from './names.js'
 import type { SocketFile } from './names.js'
 import { sendMessages } from './send.js'
+import { howOf } from './shutdown.js'
 
 const SOCK_DGRAM = 2
-const SHUT_RDWR = 2
-const BOTH = 3
 const LONG_BACKLOG = 128
 
 interface Pair {
@@ -40,7 +39,7 @@ function makePair(socket: UnixSocket, emitter: Emitter): readonly [Cell, Cell] {
   const named = socket.type !== SOCK_DGRAM && socket.address.length + socket.peerAddress.length > 0
   if (!named) {
     const address = bundle.allocate(8)
-    asUser(program, socket, () => program.call('socketpair', [AF_UNIX, socket.type | SOCK_FLAGS, 0, address]))
+    asMaker(emitter, socket.connected, (maker) => maker.call('socketpair', [AF_UNIX, socket.type | SOCK_FLAGS, 0, address]))
     return raisePair(emitter, address)
   }
   const own = { address: socket.address, file: socket.file }
@@ -49,7 +48,7 @@ function makePair(socket: UnixSocket, emitter: Emitter): readonly [Cell, Cell] {
   const listener = listenerFor(socket, accepting, emitter)
   const client = emitSocket(emitter, AF_UNIX, socket.type, 0)
   if (connecting.address.length > 0) emitBind(emitter, client, connecting.address, connecting.file)
-  asUser(program, socket, () => callWithName(program, 'connect', client, accepting.address, accepting.file?.folder ?? ''))
+  asMaker(emitter, socket.connected, (maker) => callWithName(maker, 'connect', client, accepting.address, accepting.file?.folder ?? ''))
   const accepted = emitter.raise(program.call('accept4', [listener.fd, 0, 0, SOCK_FLAGS]))
   return socket.accepted ? [accepted, client] : [client, accepted]
 }
@@ -68,7 +67,7 @@ export function listenerFor(
   return emitter.shared('unix-listener', `${socket.type} ${Buffer.from(address).toString('hex')}`, () => {
     const fd = emitSocket(emitter, AF_UNIX, socket.type, 0)
     if (address.length > 0) emitBind(emitter, fd, address, file)
-    asUser(emitter.program, socket, () => emitter.program.call('listen', [fd, LONG_BACKLOG]))
+    asMaker(emitter, socket.listened, (maker) => maker.call('listen', [fd, LONG_BACKLOG]))
     return { fd, taken: false }
   })
 }
@@ -81,15 +80,27 @@ export function settleEnd(socket: UnixSocket, emitter: Emitter, self: Cell): voi
   if (pair.ends.length < (socket.peer === 0 ? 1 : 2)) return
   const { program } = emitter
   // What a socket wants to be told of each message must be asked for before the message comes; buffers shrink after it has.
-  for (const end of pair.ends) emitOptions(program, end.self, end.socket.options, 'others')
+  for (const {
+    self: fd,
+    socket: { options },
+  } of pair.ends)
+    emitOptions(
+      program,
+      fd,
+      options.filter((option) => !asksForCredentials(option)),
+      'others',
+    )
   for (const end of pair.ends) sendMessages(emitter, end.self === pair.own ? pair.other : pair.own, end.socket.queue)
   if (socket.peer === 0) abandon(socket, emitter, pair)
   else for (const end of pair.ends) if (end.socket.shutdown !== 0) program.call('shutdown', [end.self, howOf(end.socket.shutdown)])
-  for (const end of pair.ends) emitOptions(program, end.self, end.socket.options, 'buffers')
+  for (const {
+    self: fd,
+    socket: { options },
+  } of pair.ends) {
+    emitOptions(program, fd, options, 'buffers')
+    emitOptions(program, fd, options.filter(asksForCredentials), 'all')
+  }
 }
-
-/** SHUT_RD 0, SHUT_WR 1, SHUT_RDWR 2 from the mask. */
-const howOf = (mask: number): number => (mask === BOTH ? SHUT_RDWR : mask - 1)
 
 /** A peer that closes with something unread leaves ECONNRESET behind. */
 function abandon({ reset }: UnixSocket, { program, bundle }: Emitter, { own, other }: Pair): void {

@@ -2,8 +2,10 @@
 import { native } from '../../../native/index.js'
 import type { Message } from '../../../native/index.js'
 import type { SeenDescription, SeenTree } from '../description.js'
-import { intBytes, intOf, SO_PEEK_OFF, SOL_SOCKET } from '../socket/option-table.js'
+import { intBytes, intOf, SO_PASSCRED, SO_PEEK_OFF, SOL_SOCKET } from '../socket/option-table.js'
 import { socketOf } from '../socket/seen-socket.js'
+import { credentialsOf } from './credentials.js'
+import type { UnixCredentials } from './credentials.js'
 import { isUnixSocket, readUnixDiag } from './diag.js'
 
 export interface UnixMessage {
@@ -12,6 +14,8 @@ export interface UnixMessage {
   descriptions: number[]
   /** sun_path of the sender of a datagram; empty: it has no name. */
   sender: Uint8Array
+  /** What SO_PASSCRED shows; null for a message that was sent without. */
+  credentials: UnixCredentials | null
 }
 
 const SOCK_STREAM = 1
@@ -50,11 +54,11 @@ export function mayBeInFlight(tree: SeenTree): boolean {
   )
 }
 
-/** The socket's own peek offset is borrowed for the time. */
+/** The socket's own peek offset is borrowed for the time, and so is its asking for credentials: a look at a stream ends where they change. */
 function readQueue(seen: SeenDescription, tree: SeenTree): UnixMessage[] {
   const { type, shutdown } = readUnixDiag(seen)
   const fd = seen.duplicate()
-  const before = native.getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, 4)
+  const [before, passing] = [SO_PEEK_OFF, SO_PASSCRED].map((option) => native.getsockopt(fd, SOL_SOCKET, option, 4))
   const peek = (length: number, offset?: number): Message | null => {
     if (offset !== undefined) native.setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, intBytes(offset))
     return native.receiveMessage(fd, length, MOST_DESCRIPTORS, MSG_PEEK | MSG_DONTWAIT)
@@ -63,11 +67,14 @@ function readQueue(seen: SeenDescription, tree: SeenTree): UnixMessage[] {
     data: message.bytes,
     descriptions: message.descriptors.map((descriptor) => tree.inFlight(descriptor, seen.process).id),
     sender: message.sender.subarray(2),
+    credentials: credentialsOf(message, seen, tree),
   })
   try {
+    native.setsockopt(fd, SOL_SOCKET, SO_PASSCRED, intBytes(1))
     return type === SOCK_STREAM ? readStream(fd, peek, keep) : readMessages(peek, keep, (shutdown & RCV_SHUTDOWN) !== 0)
   } finally {
-    native.setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, before)
+    if (before !== undefined) native.setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, before)
+    if (passing !== undefined) native.setsockopt(fd, SOL_SOCKET, SO_PASSCRED, passing)
   }
 }
 
@@ -93,7 +100,7 @@ function readStream(fd: number, peek: Peek, keep: Keep): UnixMessage[] {
     const message = peek(total - at, at)
     if (message === null || message.bytes.length === 0) break
     const plain = message.descriptors.length === 0 ? message.bytes.length : piecesBefore(fd, at, message.bytes.length)
-    if (plain > 0) messages.push({ data: message.bytes.subarray(0, plain), descriptions: [], sender: new Uint8Array() })
+    if (plain > 0) messages.push(keep({ ...message, bytes: message.bytes.subarray(0, plain), descriptors: [] }))
     if (message.descriptors.length > 0) messages.push(keep({ ...message, bytes: message.bytes.subarray(plain) }))
     at += message.bytes.length
   }

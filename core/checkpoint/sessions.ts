@@ -1,0 +1,44 @@
+/**
+ * Sessions and process groups of a tree (credentials(7)). Those that are led from outside of it, as a shell's job is, cannot be had again:
+ * with leave, the first process of the tree becomes their leader.
+ */
+import { existsSync } from 'node:fs'
+import { UnsupportedError } from '../errors.js'
+import type { ImageModel } from '../image/model.js'
+import { field, innermost, readStatus } from '../proc/status.js'
+import type { SeenProcess } from '../resources/description.js'
+
+/** Sessions that somebody outside of the tree leads, as the tree knows them. @throws UnsupportedError unless `shellJob` accepts them */
+export function outsideSessions(processes: readonly SeenProcess[], shellJob: boolean): Set<number> {
+  const own = new Set(processes.map(({ innerPid }) => innerPid))
+  const outside = new Set<number>()
+  for (const process of processes) {
+    const status = readStatus(process.pid)
+    const session = innermost(status, 'NSsid')
+    if (own.has(session) || (session !== 0 && !isThere(status))) continue
+    if (!shellJob) throw ledFromOutside(process, session)
+    outside.add(session)
+  }
+  return outside
+}
+
+const ledFromOutside = ({ pid, name }: SeenProcess, session: number): UnsupportedError =>
+  new UnsupportedError(
+    'THAW_SHELL_JOB',
+    `Cannot checkpoint pid ${pid} (${name}): its session is led by pid ${session === 0 ? 'of another namespace' : session}, outside the tree. Start it with setsid, or pass --shell-job to give it a session of its own.`,
+    { pid },
+  )
+
+/** Whether the leader of a session lives: as the dumper sees it. */
+const isThere = (status: ReadonlyMap<string, string>): boolean => existsSync(`/proc/${field(status, 'NSsid').split(/\s+/)[0]}`)
+
+/** Has the first process lead what was led from outside. */
+export function adoptSessions({ processes, zombies }: Pick<ImageModel, 'processes' | 'zombies'>, outside: ReadonlySet<number>): void {
+  const root = processes[0]?.pid ?? 0
+  const ours = new Set([...processes, ...zombies].map(({ pid }) => pid))
+  for (const task of [...processes, ...zombies]) {
+    if (!outside.has(task.sessionId)) continue
+    task.sessionId = root
+    if (!ours.has(task.groupId)) task.groupId = root
+  }
+}

@@ -1,0 +1,170 @@
+/**
+ * Since when a thread has been blocked. The kernel does not tell how much is left of a call with a time limit, but /proc/PID/task/TID/sched tells
+ * when the thread last ran (`se.exec_start`: by the clock of its processor's run queue), and how often it has gone to sleep.
+ *
+ * Noted while the thread still sleeps. If the freeze was its one wake-up since, the note holds for the call that the freeze interrupted.
+ */
+import { readFileSync } from 'node:fs'
+import { native } from '../../native/index.js'
+import { readStat } from '../proc/status.js'
+import { get, withRegisters } from '../program/registers.js'
+import { isTimed } from '../program/time-limit.js'
+
+export interface Sleep {
+  /** The call that it sleeps in. */
+  readonly call: bigint
+  /** When it went to sleep, by the dumper's CLOCK_MONOTONIC. */
+  readonly since: bigint
+  /** How often it had gone to sleep by then. */
+  readonly count: number
+}
+
+interface Ran {
+  readonly at: bigint
+  readonly count: number
+}
+
+interface Asleep extends Ran {
+  readonly tid: number
+  readonly call: bigint
+  readonly processor: number
+}
+
+const CLOCK_MONOTONIC = 1
+const STAT_STATE = 3 - 3
+const STAT_PROCESSOR = 39 - 3
+const RESTART_SYSCALL = 219n
+const ERESTART_RESTARTBLOCK = -516n
+const POLL = 7n
+const NANOSLEEP = 35n
+const FUTEX = 202n
+const CLOCK_NANOSLEEP = 230n
+const LEAST_ADDRESS = 4096n
+/** sched_setaffinity(2) wants a multiple of 8; 8192 processors. */
+const AFFINITY_BYTES = 1024
+const LOOKS = 4
+
+/** The registers with the number of the call that a thread was in, where they say restart_syscall: the kernel goes on with it either way. */
+export function asFirstMade(registers: BigUint64Array, call: bigint | undefined): BigUint64Array {
+  return call === undefined || get(registers, 'origRax') !== RESTART_SYSCALL ? registers : withRegisters(registers, { origRax: call })
+}
+
+/** Whether a thread is about to go on with a call that was interrupted before: stopped before restart_syscall(2), or in it. */
+export function isRestarting(registers: BigUint64Array): boolean {
+  const [rax, origRax] = [BigInt.asIntN(64, get(registers, 'rax')), BigInt.asIntN(64, get(registers, 'origRax'))]
+  return origRax === RESTART_SYSCALL ? rax === ERESTART_RESTARTBLOCK : rax === RESTART_SYSCALL && origRax < 0n
+}
+
+/** Those of the threads that sleep in a call with a time limit. Reads only; what cannot be read is left out. */
+export function noteSleeps(pid: number, tids: readonly number[]): Map<number, Sleep> {
+  const look = (): Asleep[] => tids.flatMap((tid) => asleepIn(pid, tid) ?? [])
+  const processors = new Set(look().map(({ processor }) => processor))
+  if (processors.size === 0) return new Map()
+  const clocks = clocksOf(processors)
+  // Once more, as asking for the clocks takes its time: a note is worth the more the less comes between it and the freeze.
+  return new Map(
+    look().flatMap(({ tid, call, processor, at, count }) => {
+      const clock = clocks.get(processor)
+      return clock === undefined ? [] : [[tid, { call, since: clock + at, count }]]
+    }),
+  )
+}
+
+/** Whether the thread, stopped by now, has slept in one go since it was noted: it has gone to sleep once more, in its stop. */
+export function sleptOn(pid: number, tid: number, sleep: Sleep): boolean {
+  return lastRun(`/proc/${pid}/task/${tid}`)?.count === sleep.count + 1
+}
+
+function asleepIn(pid: number, tid: number): Asleep | undefined {
+  try {
+    const call = callOf(pid, tid)
+    if (call === undefined || !isTimed(call)) return undefined
+    const before = lastRun(`/proc/${pid}/task/${tid}`)
+    const stat = readStat(pid, tid)
+    const ran = lastRun(`/proc/${pid}/task/${tid}`)
+    // No switch between the two looks: what the second one says belongs together.
+    if (before === undefined || ran?.count !== before.count || stat[STAT_STATE] !== 'S') return undefined
+    return { ...ran, tid, call, processor: Number(stat[STAT_PROCESSOR]) }
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Undefined for a thread that runs. A call that was interrupted before, by a debugger or an earlier checkpoint, goes on as restart_syscall(2); where it
+ * sleeps tells which one it was, since only poll, futex and the two sleeps do so.
+ */
+function callOf(pid: number, tid: number): bigint | undefined {
+  const [number, first] = readFileSync(`/proc/${pid}/task/${tid}/syscall`, 'latin1').split(' ')
+  if (number === undefined || first === undefined || !/^\d+$/.test(number)) return undefined
+  if (BigInt(number) !== RESTART_SYSCALL) return BigInt(number)
+  const where = readFileSync(`/proc/${pid}/task/${tid}/wchan`, 'latin1')
+  if (where === '0') return undefined
+  if (where.includes('poll')) return POLL
+  if (where.includes('futex')) return FUTEX
+  // The number of a clock, or the address of a limit.
+  return BigInt(first) < LEAST_ADDRESS ? CLOCK_NANOSLEEP : NANOSLEEP
+}
+
+function lastRun(task: string): Ran | undefined {
+  try {
+    const text = readFileSync(`${task}/sched`, 'latin1')
+    const at = /^se\.exec_start\s*:\s*(\d+)\.(\d{6})$/m.exec(text)
+    const count = /^nr_voluntary_switches\s*:\s*(\d+)$/m.exec(text)?.[1]
+    if (at === null || count === undefined) return undefined
+    return { at: BigInt(`${at[1]}${at[2]}`), count: Number(count) }
+  } catch {
+    // Not every kernel is built with it (CONFIG_SCHED_DEBUG before 6.15).
+    return undefined
+  }
+}
+
+/**
+ * What is added to the clock of each processor's run queue to get CLOCK_MONOTONIC. The clocks drift apart over the weeks by what a
+ * hypervisor takes away, so each is asked on its own processor; what was taken away during the sleep itself is not known, and makes the
+ * rest of it longer, never shorter.
+ */
+function clocksOf(processors: ReadonlySet<number>): Map<number, bigint> {
+  const clocks = new Map<number, bigint>()
+  const before = new Uint8Array(AFFINITY_BYTES)
+  try {
+    native.syscall('sched_getaffinity', [0, before.length, before])
+  } catch {
+    return clocks
+  }
+  try {
+    for (const processor of processors) {
+      const clock = onProcessor(processor) ? clockHere() : undefined
+      if (clock !== undefined) clocks.set(processor, clock)
+    }
+  } finally {
+    native.syscall('sched_setaffinity', [0, before.length, before])
+  }
+  return clocks
+}
+
+/** False where this thread is not let. */
+function onProcessor(processor: number): boolean {
+  const only = new Uint8Array(AFFINITY_BYTES)
+  only[processor >> 3] = 1 << (processor & 7)
+  try {
+    native.syscall('sched_setaffinity', [0, only.length, only])
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** A yield brings `exec_start` up to date; the closest of several looks counts, as anything may come between. */
+function clockHere(): bigint | undefined {
+  let closest: bigint | undefined
+  for (let look = 0; look < LOOKS; look++) {
+    native.syscall('sched_yield', [])
+    const now = native.clockGettime(CLOCK_MONOTONIC)
+    const ran = lastRun('/proc/thread-self')
+    if (ran === undefined) return undefined
+    const difference = now - ran.at
+    if (closest === undefined || difference < closest) closest = difference
+  }
+  return closest
+}

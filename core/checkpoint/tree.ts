@@ -1,0 +1,182 @@
+/** Which processes a checkpoint takes, and what they are to each other. */
+import { closeSync } from 'node:fs'
+import { native } from '../../native/index.js'
+import type { SystemError } from '../../native/index.js'
+import { CheckpointError, ThawError, UnsupportedError } from '../errors.js'
+import type { ZombieModel } from '../image/model.js'
+import { field, innermost, readStat, readStatus } from '../proc/status.js'
+import { childrenOf, isZombie, treeBelow } from '../proc/tree.js'
+import type { SeenProcess } from '../resources/description.js'
+import { Refusals } from '../resources/refusal.js'
+import { SeizedProcess } from './seize.js'
+import { sharedTasks } from './survey-sharing.js'
+import { surveyProcess } from './survey.js'
+
+/** A process with everything below it, or everything below the init of a sandbox, which itself stays. */
+export type TreeRoot = number | { readonly belowInit: number }
+
+/** A tree that forks faster than this many passes can catch is given up, unharmed. */
+const MOST_PASSES = 64
+
+const rootsOf = (root: TreeRoot): number[] => (typeof root === 'number' ? [root] : childrenOf(root.belowInit))
+
+/** The processes of a tree as they were found. `dispose` closes their pidfds. */
+export class Tree implements Disposable {
+  readonly #root: TreeRoot
+  readonly #processes = new Map<number, SeenProcess>()
+
+  /** Looks at every process, without stopping any. @throws UnsupportedError that names all that cannot be carried */
+  constructor(root: TreeRoot) {
+    this.#root = root
+    try {
+      this.#survey()
+    } catch (error) {
+      this[Symbol.dispose]()
+      throw error
+    }
+  }
+
+  /** Parents before their children. */
+  get processes(): SeenProcess[] {
+    return [...this.#processes.values()]
+  }
+
+  #survey(): void {
+    const roots = rootsOf(this.#root)
+    const refusals = new Refusals()
+    for (const pid of treeBelow(roots)) refusals.gather(() => this.#see(pid, roots.includes(pid)))
+    for (const refusal of sharedTasks(this.processes)) refusals.add(refusal)
+    refusals.throw()
+    if (this.#processes.size === 0) throw new CheckpointError('THAW_NO_PROCESS', 'Cannot checkpoint: there is no process.')
+  }
+
+  /** Undefined for a process below a root that has ended: what is left of it is told by `zombies`. */
+  #see(pid: number, isRoot: boolean): SeenProcess | undefined {
+    const known = this.#processes.get(pid)
+    if (known !== undefined) return known
+    try {
+      if (!isRoot && isZombie(pid) !== false && childrenOf(pid).length === 0) return undefined
+      const seen = surveyProcess(pid, isRoot ? 0 : Number(field(readStatus(pid), 'PPid')))
+      this.#processes.set(pid, seen)
+      return seen
+    } catch (error) {
+      if (!isRoot && isZombie(pid) !== false && !(error instanceof UnsupportedError)) return undefined
+      throw error
+    }
+  }
+
+  /** Freezes all of it: again and again, until a pass finds nobody who is not frozen. The caller releases what `seized` then holds. */
+  seize(seized: SeizedTree): void {
+    for (let pass = 0; pass < MOST_PASSES; pass++) {
+      const roots = rootsOf(this.#root)
+      const fresh = treeBelow(roots).filter((pid) => !seized.has(pid) && !(isZombie(pid) !== false && !roots.includes(pid)))
+      if (fresh.length === 0) return this.#forgetEnded(seized)
+      for (const pid of fresh) {
+        if (this.#see(pid, roots.includes(pid)) !== undefined) seized.seize(pid, roots.includes(pid))
+      }
+    }
+    throw new CheckpointError(
+      'THAW_PROCESSES_FLEE',
+      `Cannot freeze the tree of pid ${rootsOf(this.#root).join(', ')}: it starts new processes faster than they can be stopped. Checkpoint it when it has settled.`,
+    )
+  }
+
+  /** Who was there at the survey and has ended since. What is left is in the order of the frozen tree. */
+  #forgetEnded(seized: SeizedTree): void {
+    const order = treeBelow(rootsOf(this.#root))
+    for (const [pid, { pidfd }] of this.#processes) {
+      if (order.includes(pid) && seized.has(pid)) continue
+      closeSync(pidfd)
+      this.#processes.delete(pid)
+    }
+    const sorted = order.flatMap((pid) => this.#processes.get(pid) ?? [])
+    this.#processes.clear()
+    for (const seen of sorted) this.#processes.set(seen.pid, { ...seen, parentPid: parentIn(sorted, seen.pid) })
+  }
+
+  /** Of the frozen tree: children that have ended and were not reaped. */
+  zombies(): ZombieModel[] {
+    return this.processes.flatMap((parent) =>
+      childrenOf(parent.pid)
+        .filter((pid) => !this.#processes.has(pid))
+        .map((pid) => zombie(pid, parent)),
+    )
+  }
+
+  [Symbol.dispose](): void {
+    for (const { pidfd } of this.#processes.values()) closeSync(pidfd)
+    this.#processes.clear()
+  }
+}
+
+function parentIn(processes: readonly SeenProcess[], pid: number): number {
+  const parent = Number(field(readStatus(pid), 'PPid'))
+  return processes.some((other) => other.pid === parent) ? parent : 0
+}
+
+const STAT_EXIT_CODE = 52 - 3
+const CORE_DUMPED = 0x80
+
+function zombie(pid: number, parent: SeenProcess): ZombieModel {
+  const status = readStatus(pid)
+  const name = field(status, 'Name')
+  const exit = Number(readStat(pid)[STAT_EXIT_CODE])
+  if ((exit & CORE_DUMPED) !== 0)
+    throw new UnsupportedError(
+      'THAW_ZOMBIE_CORE',
+      `Cannot checkpoint pid ${parent.pid} (${parent.name}): its child ${pid} (${name}) has dumped core and waits to be reaped, which is not carried.`,
+      { pid },
+    )
+  return {
+    pid: innermost(status, 'NSpid'),
+    parentPid: parent.innerPid,
+    groupId: innermost(status, 'NSpgid'),
+    sessionId: innermost(status, 'NSsid'),
+    name,
+    status: exit,
+  }
+}
+
+/** Processes whose threads all stand in ptrace-stop. */
+export class SeizedTree {
+  readonly #processes = new Map<number, SeizedProcess>()
+
+  has(pid: number): boolean {
+    return this.#processes.has(pid)
+  }
+
+  of(pid: number): SeizedProcess {
+    const seized = this.#processes.get(pid)
+    if (seized === undefined) throw new Error(`process ${pid} is not seized`)
+    return seized
+  }
+
+  /** One that ends before it stands is left out, unless it `must` be there. */
+  seize(pid: number, must: boolean): void {
+    const process = new SeizedProcess(pid)
+    this.#processes.set(pid, process)
+    try {
+      process.seize()
+    } catch (error) {
+      const hasEnded = isEnd(error) && isZombie(pid) !== false
+      if (must || !hasEnded) throw error
+      process.release()
+      this.#processes.delete(pid)
+    }
+  }
+
+  /** The last first: a parent that goes on finds its children going on. */
+  release(): void {
+    for (const process of [...this.#processes.values()].toReversed()) process.release()
+    this.#processes.clear()
+  }
+}
+
+const ENDS = ['THAW_NO_PROCESS', 'THAW_PROCESS_DIED']
+const isEnd = (error: unknown): boolean =>
+  error instanceof ThawError ? ENDS.includes(error.code) : ['ESRCH', 'ENOENT'].includes((error as SystemError).code)
+
+/** Whether a process has ended, zombie or not. */
+export const hasEnded = ({ pidfd }: SeenProcess): boolean => native.poll(pidfd, POLLIN, 0) !== 0
+
+const POLLIN = 1

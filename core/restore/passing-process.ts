@@ -1,0 +1,32 @@
+/** Processes that live for a few calls of the root's, because the kernel writes down the pid of who made them (SO_PEERCRED). */
+import type { Program } from '../program/program.js'
+import type { Planning } from './planning.js'
+import { cloneArgs, CLONE_ARGS_BYTES } from './spawning.js'
+
+const CLONE_VM = 0x100
+const CLONE_FS = 0x200
+const CLONE_FILES = 0x400
+const WALL = 0x4000_0000
+const STACK_BYTES = 4096
+
+/** The pid is free again afterwards, for a process of the tree or for another of these. */
+export function emitAsProcess(root: Program, planning: Planning, pid: number, build: (program: Program) => void): void {
+  if (pid === planning.root.pid) {
+    build(root)
+    return
+  }
+  const { bundle, failed } = planning
+  root.for(`as pid ${pid}`, () => {
+    const passing = bundle.program(`pid ${pid}`, failed.instance)
+    const stack = { stack: bundle.stack(STACK_BYTES), stackBytes: STACK_BYTES }
+    root.spawn(passing, cloneArgs(planning, { flags: CLONE_VM | CLONE_FS | CLONE_FILES, pid, ...stack }), CLONE_ARGS_BYTES)
+    build(passing)
+    passing.call('exit', [0])
+    const status = bundle.allocate(8)
+    root.call('wait4', [pid, status, WALL, 0], { equal: pid })
+    // What failed there has been reported there.
+    const done = root.jump(0, 'equal', root.load(status, 4), 0)
+    root.call('exit_group', [1])
+    done.target = root.here
+  })
+}

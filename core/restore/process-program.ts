@@ -1,0 +1,240 @@
+/**
+ * The programs of the processes, from the fork to rt_sigreturn:
+ *
+ *   first    namespaces → descriptions → FORKS → memory → groups → numbers → settings → GATE → clocks → timers → threads → credentials → out
+ *   others                               FORKS → memory → groups → numbers → settings → GATE → clocks → timers → threads → credentials → out
+ *
+ * Behind the gate stands only what the clocks decide: a time namespace is entered by a process without threads, and timers are armed
+ * with what was left of them. The first process waits there for all others, then for the engine; and nobody leaves before all can.
+ */
+import type { FileIdentity, ProcessModel } from '../image/model.js'
+import { MappingKind } from '../image/model.js'
+import type { Argument, Cell } from '../program/bundle.js'
+import type { Program } from '../program/program.js'
+import { emitSharedDeleted, makeSharedDeleted } from '../resources/deleted-mapping.js'
+import type { Emitter } from '../resources/description.js'
+import { emitFileSystem } from '../resources/file-system.js'
+import { emitIntervalTimers } from '../resources/interval-timers.js'
+import { emitLimits } from '../resources/limits.js'
+import { emitProcessSignals } from '../resources/pending-signals.js'
+import { armPosixTimers, emitPosixTimers } from '../resources/posix-timers.js'
+import { emitDumpable, emitFutureLocks, emitProcessSettings } from '../resources/process-settings.js'
+import { emitFreedKeys, emitProtectionKey } from '../resources/protection-keys.js'
+import { emitControl, emitForeground } from '../resources/pty/control.js'
+import { emitSharedSeccomp } from '../resources/seccomp.js'
+import { emitSignalActions } from '../resources/signal-actions.js'
+import { emitParentDeathSignal } from '../resources/thread-settings.js'
+import { Descriptors } from './descriptor-program.js'
+import { membersOf } from './family.js'
+import type { Member } from './family.js'
+import { Groups } from './groups.js'
+import { emitAdvice, emitInstanceAdvice, emitMapping, emitSeal, writableMapping } from './mapping-program.js'
+import { emitForkedMemory, emitForksOfFirst } from './forked-memory.js'
+import { remainingOf } from './planning.js'
+import type { Planning } from './planning.js'
+import { cloneArgs, CLONE_ARGS_BYTES } from './spawning.js'
+import { keysOf } from './template-program.js'
+import { emitLeader, emitTimeLeft, leave, Threads } from './threads.js'
+import { emitZombie, emitZombiesEnds } from './zombies.js'
+
+const CLONE_NEWTIME = 0x80
+const CLONE_PARENT = 0x8000
+const SIGCHLD = 17
+const EUSERS = 87
+const AT_FDCWD = -100
+const O_RDWR_CLOEXEC = 0o2000002
+const O_RDONLY_CLOEXEC = 0o2000000
+const INIT_PID = 1
+const HIGHEST_FD = 0xffff_ffff
+
+export class Processes {
+  readonly #planning: Planning
+  readonly #descriptors: Descriptors
+  readonly #groups: Groups
+  /** How many of the others stand at the gate, and are done with what is behind it; whether they may pass, and leave. */
+  readonly #ready: bigint
+  readonly #go: bigint
+  readonly #done: bigint
+  readonly #release: bigint
+  readonly #others: number
+
+  constructor(planning: Planning) {
+    this.#planning = planning
+    this.#descriptors = new Descriptors(planning)
+    this.#others = planning.image.processes.length - 1
+    const { shared } = planning
+    ;[this.#ready, this.#go, this.#done, this.#release] = [shared.word(), shared.word(), shared.word(), shared.word()]
+    this.#groups = new Groups(planning)
+  }
+
+  /** @param program of the first process */
+  emit(program: Program): void {
+    const { family, options, spawn, shared, image } = this.#planning
+    if (options.namespaces !== 0) program.for('namespaces', () => program.call('setns', [spawn.init, options.namespaces]))
+    if (this.#others > 0 || image.zombies.length > 0 || image.sharedMemory.length > 0) shared.emit(program, this.#planning)
+    this.#descriptors.open(program)
+    // Nameless files that are only mapped are made here, too, for all to inherit.
+    for (const { memory } of image.processes)
+      for (const { file } of memory.mappings) if (file !== null) makeSharedDeleted(file, this.#descriptors.emitter(program, 0))
+    this.#emitMember(program, family.first)
+  }
+
+  #emitMember(program: Program, member: Member): void {
+    if (member.zombie !== undefined) return emitZombie(program, member, member.zombie, this.#groups)
+    const process = member.process
+    if (process === undefined) throw new Error('a member that is neither a process nor a zombie')
+    const index = this.#planning.image.processes.indexOf(process)
+    this.#emitFamily(program, member)
+    if (index > 0) emitForkedMemory(program, this.#planning, process)
+    emitFreedKeys(program, keysOf(this.#planning.image), process.memory.protectionKeys)
+    this.#groups.emit(program, member)
+    this.#descriptors.place(program, index)
+    emitOwnMemory(program, this.#planning, process, this.#descriptors.emitter(program, index))
+    emitFileSystem(program, process, this.#planning.image.descriptions)
+    emitProcessSettings(program, process, this.#planning.options.own.oomScoreAdjustment)
+    emitZombiesEnds(program, [...member.elder, ...member.younger])
+    this.#groups.emitEnds(program, member)
+    emitSignalActions(program, process.signalActions)
+    if (index === 0) this.#emitGate(program)
+    else this.#emitGateOfOthers(program, member)
+    this.#emitRest(program, process, index)
+  }
+
+  /** Behind the gate. */
+  #emitRest(program: Program, process: ProcessModel, index: number): void {
+    const [leader, ...others] = process.threads
+    if (leader === undefined) throw new Error('a process without a thread')
+    emitForeground(this.#descriptors.emitter(program, index), this.#planning.image.descriptions, process.pid)
+    this.#descriptors.arm(program, index)
+    const remaining = (due: bigint): bigint => remainingOf(this.#planning, due)
+    emitIntervalTimers(program, process.intervalTimers, remaining)
+    const threads = new Threads(this.#planning, process)
+    threads.start(program, others)
+    emitPosixTimers(program, process.posixTimers)
+    armPosixTimers(program, process.posixTimers, this.#planning.image.clocks)
+    emitProcessSignals(program, process.pid, process.pendingSignals)
+    emitFutureLocks(program, process)
+    emitLimits(program, process.limits)
+    emitLeader(program, this.#planning, process, leader)
+    emitDumpable(program, process)
+    emitParentDeathSignal(program, leader)
+    const registers = emitTimeLeft(program, this.#planning, leader)
+    program.for('leaving', () => this.#emitLeaving(program, index))
+    emitSharedSeccomp(program, process.threads)
+    threads.release(program)
+    leave(program, this.#planning, process, leader, registers)
+  }
+
+  /** Closes the status stream with the rest: its end of file tells the engine that the tree runs. */
+  #emitLeaving(program: Program, index: number): void {
+    const close = (): unknown => program.call('close_range', [this.#planning.serviceBase, HIGHEST_FD, 0])
+    if (index > 0) {
+      close()
+      program.add(this.#done, 1)
+      program.waitFor(this.#release, 1)
+      return
+    }
+    if (this.#others > 0) {
+      program.waitFor(this.#done, this.#others)
+      program.add(this.#release, 1)
+    }
+    close()
+  }
+
+  /** Those that stayed in the session that this process leaves come first. */
+  #emitFamily(program: Program, member: Member): void {
+    const children = [...member.elder, ...member.younger]
+    const fork = (): void => {
+      for (const child of member.elder) this.#fork(program, child)
+      if (member.leadsSession) this.#emitSession(program, member)
+      for (const child of member.younger) this.#fork(program, child)
+      this.#groups.emitLost(program, member)
+    }
+    if (children.length > 0 && member === this.#planning.family.first) emitForksOfFirst(program, this.#planning, fork)
+    else fork()
+  }
+
+  #emitSession(program: Program, { pid, process }: Member): void {
+    program.for('session', () => program.call('setsid'))
+    const { processes, descriptions } = this.#planning.image
+    if (process !== undefined) emitControl(this.#descriptors.emitter(program, processes.indexOf(process)), descriptions, pid)
+  }
+
+  #fork(program: Program, child: Member): void {
+    const { bundle, failed, stows } = this.#planning
+    const stow = [...membersOf(child)].flatMap(({ process }) => (process === undefined ? [] : (stows.get(process) ?? [])))
+    const kind = child.zombie === undefined ? 'process' : 'zombie'
+    const own = bundle.program(`${kind} ${child.pid}`, failed.instance)
+    program.for(`${kind} ${child.pid}`, () => {
+      for (const one of stow) one.emitForked(program, true)
+      const args = { flags: child.isSibling ? CLONE_PARENT : 0, pid: child.pid, exitSignal: child.isSibling ? 0 : SIGCHLD }
+      program.spawn(own, cloneArgs(this.#planning, args), CLONE_ARGS_BYTES)
+      for (const one of stow) one.emitRelease(program)
+    })
+    for (const one of stow) one.emitForked(own, false)
+    this.#emitMember(own, child)
+  }
+
+  #emitGate(program: Program): void {
+    const { spawn, bundle, spareTid } = this.#planning
+    program.for('gate', () => {
+      const byte = bundle.allocate(8)
+      this.#awaitAdoption(program)
+      program.waitFor(spareTid, 0)
+      if (this.#others > 0) program.waitFor(this.#ready, this.#others)
+      program.call('write', [spawn.status, byte, 1], { equal: 1 })
+      program.call('read', [spawn.gate, byte, 1], { equal: 1 })
+      if (this.#others > 0) program.add(this.#go, 1)
+      // Refused while anybody else has this memory; the spare clears its word just before it is gone.
+      const enter = program.here
+      const entered = program.call('setns', [spawn.time, CLONE_NEWTIME], { orErrno: EUSERS })
+      program.jump(enter, 'equal', entered, -EUSERS)
+    })
+  }
+
+  #emitGateOfOthers(program: Program, { isSibling }: Member): void {
+    program.for('gate', () => {
+      if (isSibling) this.#awaitAdoption(program)
+      program.add(this.#ready, 1)
+      program.waitFor(this.#go, 1)
+      program.call('setns', [this.#planning.spawn.time, CLONE_NEWTIME])
+    })
+  }
+
+  /** The helper that forked the first process may not have ended yet; only then the parent is the sandbox's init, or the process that adopts it. */
+  #awaitAdoption(program: Program): void {
+    const look = program.here
+    const expected: Argument = this.#planning.options.pidNamespace === 'new' ? INIT_PID : process.pid
+    const adopted = program.jump(0, 'equal', program.call('getppid'), expected)
+    program.call('sched_yield')
+    program.jump(look)
+    adopted.target = program.here
+  }
+}
+
+/** Shared mappings, one copy per instance; advice that a fork would lose. */
+function emitOwnMemory(program: Program, planning: Planning, { memory: { mappings } }: ProcessModel, emitter: Emitter): void {
+  program.for('shared memory', () => {
+    for (const mapping of mappings) {
+      if (mapping.kind === MappingKind.fileShared && mapping.file !== null) {
+        const fd = openShared(mapping.file, writableMapping(mapping), emitter)
+        emitMapping(program, mapping, false, fd)
+        program.call('close', [fd])
+      }
+      if (mapping.kind === MappingKind.anonymousShared) planning.shared.emitMapping(program, mapping)
+    }
+    planning.shared.emitRelease(program)
+    for (const mapping of mappings.filter(({ kind }) => kind === MappingKind.fileShared || kind === MappingKind.anonymousShared)) {
+      emitProtectionKey(program, mapping)
+      emitAdvice(program, mapping)
+      emitSeal(program, mapping)
+    }
+    for (const mapping of mappings) emitInstanceAdvice(program, mapping)
+  })
+}
+
+function openShared(file: FileIdentity, writable: boolean, emitter: Emitter): Cell {
+  if (file.deleted) return emitSharedDeleted(file, emitter, writable)
+  const { program, bundle } = emitter
+  return program.call('openat', [AT_FDCWD, bundle.string(file.path), writable ? O_RDWR_CLOEXEC : O_RDONLY_CLOEXEC, 0])
+}

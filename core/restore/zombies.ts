@@ -1,0 +1,38 @@
+/** Processes that have ended and wait to be reaped: forked, and ended again in the way they did. */
+import type { ZombieModel } from '../image/model.js'
+import type { Program } from '../program/program.js'
+import type { Member } from './family.js'
+import type { Groups } from './groups.js'
+
+const P_PID = 1
+const WEXITED = 4
+const WNOWAIT = 0x0100_0000
+const SIGCHLD = 17
+const SIG_UNBLOCK = 1
+const MASK_BYTES = 8
+const PR_SET_NAME = 15
+const RLIMIT_CORE = 4
+
+export function emitZombie(program: Program, member: Member, { status, name, pid }: ZombieModel, groups: Groups): void {
+  const { bundle } = program
+  if (member.leadsSession) program.for('session', () => program.call('setsid'))
+  groups.emit(program, member)
+  program.call('prctl', [PR_SET_NAME, bundle.string(name), 0, 0, 0])
+  const signal = status & 0x7f
+  if (signal === 0) {
+    program.call('exit_group', [status >> 8])
+    return
+  }
+  program.call('prlimit64', [0, RLIMIT_CORE, bundle.words(0, 0), 0])
+  program.call('kill', [pid, signal])
+  program.call('rt_sigprocmask', [SIG_UNBLOCK, bundle.words(1n << BigInt(signal - 1)), 0, MASK_BYTES])
+}
+
+/** They have ended, and what that sent to their parent is forgotten: what it had pending, it gets from the image. */
+export function emitZombiesEnds(program: Program, children: readonly Member[]): void {
+  const zombies = children.filter(({ zombie }) => zombie !== undefined)
+  for (const { pid } of zombies) program.for(`zombie ${pid}`, () => program.call('waitid', [P_PID, pid, 0, WEXITED | WNOWAIT, 0]))
+  // A default action that ignores the signal drops what is pending (sigaction(2)).
+  if (zombies.length > 0)
+    program.for('SIGCHLD', () => program.call('rt_sigaction', [SIGCHLD, program.bundle.words(0, 0, 0, 0), 0, MASK_BYTES]))
+}

@@ -1,0 +1,35 @@
+import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { noteSleeps, sleptOn } from '../../dist/core/checkpoint/sleep.js'
+import { native } from '../../dist/native/index.js'
+
+const CLOCK_MONOTONIC = 1
+const CLOCK_NANOSLEEP = 230n
+const now = (): bigint => native.clockGettime(CLOCK_MONOTONIC)
+const inCall = (pid: number): string => readFileSync(`/proc/${pid}/syscall`, 'utf8').split(' ')[0] ?? ''
+
+test('since when a process sleeps', async () => {
+  const before = now()
+  const child = spawn('sleep', ['60'], { stdio: 'ignore' })
+  const pid = child.pid!
+  try {
+    while (inCall(pid) !== `${CLOCK_NANOSLEEP}`) await sleep(1)
+    const after = now()
+    await sleep(500)
+    const note = noteSleeps(pid, [pid]).get(pid)!
+    expect(note.call).toBe(CLOCK_NANOSLEEP)
+    // A few milliseconds for what other guests of the machine have taken.
+    expect(note.since).toBeGreaterThan(before - 5_000_000n)
+    expect(note.since).toBeLessThan(after + 5_000_000n)
+    expect(sleptOn(pid, pid, note), 'it has not woken up for a freeze').toBe(false)
+    expect(sleptOn(pid, pid, { ...note, count: note.count - 1 })).toBe(true)
+  } finally {
+    child.kill('SIGKILL')
+  }
+})
+
+test('a process that is in no call with a limit is not noted', () => {
+  expect(noteSleeps(process.pid, [process.pid])).toEqual(new Map())
+})
