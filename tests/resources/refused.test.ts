@@ -19,6 +19,7 @@ const refused: Readonly<Record<string, string>> = {
   userfaultfd: 'THAW_DESCRIPTOR',
   perf: 'THAW_DESCRIPTOR',
   bpf: 'THAW_DESCRIPTOR',
+  'socket-filter': 'THAW_SOCKET_FILTER',
   raw: 'THAW_DESCRIPTOR',
   netlink: 'THAW_NETLINK_QUEUE',
   packet: 'THAW_DESCRIPTOR',
