@@ -10,15 +10,15 @@ import type { ImageModel } from '../image/model.js'
 import { currentMachine } from '../image/machine.js'
 import { IMAGE_VERSION } from '../image/version.js'
 import { collectClocks } from '../resources/clocks.js'
-import type { SeenProcess } from '../resources/description.js'
+import type { AskInside, SeenProcess } from '../resources/description.js'
 import { collectDescriptions, seeDescriptors, seenTree } from '../resources/descriptors.js'
 import { keepContents } from '../resources/kept-content.js'
 import type { KeptContent } from '../resources/kept-content.js'
 import { closeSilently, takeConnections } from '../resources/tcp/silence.js'
-import type { PeerQuestion } from '../resources/unix/peer-question.js'
 import { familyOf } from '../restore/family.js'
 import { Refusals } from '../resources/refusal.js'
 import { SharedMemories } from '../resources/shared-memory.js'
+import { collectSegments } from '../resources/sysv-segment.js'
 import type { GadgetPlace } from './lent-gadgets.js'
 import { PageFile } from './page-file.js'
 import { collectProcess, rehearseProcess } from './process.js'
@@ -106,6 +106,7 @@ function look({ processes }: Tree, options: CheckpointOptions): Rehearsed {
   const tree = seenTree(processes, seen, { ...unasked, options: { tcp: options.tcp ?? 'refuse' } }, [])
   const refusals = new Refusals()
   refusals.gather(() => collectDescriptions(tree))
+  refusals.gather(() => collectSegments(tree))
   const gadgets = new Map<number, GadgetPlace>()
   let pageBytes = 0n
   let known: GadgetPlace | undefined
@@ -152,18 +153,19 @@ function readFrozen(
   using seen = seeDescriptors(processes)
   const blobs: Uint8Array[] = []
   const contents: KeptContent[] = []
-  const peers: PeerQuestion[] = []
+  const asked = new Map<number, AskInside[]>()
   const given: Parameters<typeof seenTree>[2] = {
     options: { tcp: options.tcp ?? 'refuse' },
     frozen: true,
     keepContent: (content) => contents.push(content),
-    askInside: ({ process, fd }, tell) => peers.push({ pid: process.pid, fd, tell }),
+    askInside: ({ pid }, ask) => asked.set(pid, [...(asked.get(pid) ?? []), ask]),
   }
   const tree = seenTree(processes, seen, given, blobs)
   step('descriptors')
   const descriptions = collectDescriptions(tree)
+  const segments = collectSegments(tree)
   step('processes')
-  const collection = { tree, seen, pageFile, peers, sharedMemories: new SharedMemories(), end: 0n }
+  const collection = { tree, seen, pageFile, asked, sharedMemories: new SharedMemories(segments), end: 0n }
   let known: GadgetPlace | undefined
   const models = processes.map((process) => {
     known = gadgets.get(process.pid) ?? known

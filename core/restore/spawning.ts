@@ -121,6 +121,7 @@ function unusedPid(image: ImageModel): number {
   const used = new Set([
     ...image.descriptions.flatMap(({ kind, payload }) => kindNamed(kind).pids?.(payload) ?? []),
     ...image.processes.flatMap(({ pid, groupId, sessionId, threads }) => [pid, groupId, sessionId, ...threads.map(({ tid }) => tid)]),
+    ...image.sharedMemory.flatMap(({ segment }) => segment?.creator ?? []),
     ...image.zombies.flatMap(({ pid, groupId, sessionId }) => [pid, groupId, sessionId]),
   ])
   let pid = 2
