@@ -65,7 +65,6 @@ function kindOf(process: SeenProcess, line: MappingLine): MappingKind {
   if (path === '/dev/zero (deleted)' || path.startsWith('[anon_shmem:') || isSegment(line)) return MappingKind.anonymousShared
   if (path === '' || path === '[heap]' || path === '[stack]' || path.startsWith('[anon:')) return MappingKind.anonymous
   if (path.startsWith('/[aio]')) throw refused(process, line, 'is a ring for asynchronous I/O (io_setup)')
-  if (path.startsWith('/memfd:')) throw refused(process, line, `is memory of a memfd (${path})`)
   if (path.startsWith('anon_inode:') || path.startsWith('/anon_hugepage') || (path.startsWith('/dev/') && !path.startsWith('/dev/shm/')))
     throw refused(process, line, `belongs to ${path}`)
   if (path.startsWith('[')) throw refused(process, line, `is ${path}`)

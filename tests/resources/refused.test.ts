@@ -10,7 +10,7 @@ afterAll(closeCheckpointPool)
 
 /** What `refused.c` holds, and the code of the error. */
 const refused: Readonly<Record<string, string>> = {
-  'mapped-memfd': 'THAW_MAPPING',
+  'private-memfd': 'THAW_FILE_REPLACED',
   'hugetlb-memfd': 'THAW_HUGETLB',
   'memfd-secret': 'THAW_FILE_UNNAMED',
   inotify: 'THAW_INOTIFY_EVENTS',
