@@ -13,12 +13,13 @@ import { collectClocks } from '../resources/clocks.js'
 import type { AskInside, SeenProcess } from '../resources/description.js'
 import { collectDescriptions, seeDescriptors, seenTree } from '../resources/descriptors.js'
 import { keepContents } from '../resources/kept-content.js'
-import type { KeptContent } from '../resources/kept-content.js'
+import type { KeptContent, PlacedContent } from '../resources/kept-content.js'
 import { closeSilently, takeConnections } from '../resources/tcp/silence.js'
 import { familyOf } from '../restore/family.js'
 import { Refusals } from '../resources/refusal.js'
 import { SharedMemories } from '../resources/shared-memory.js'
 import { collectSegments } from '../resources/sysv-segment.js'
+import { shareInherited } from './inherited-pages.js'
 import type { GadgetPlace } from './lent-gadgets.js'
 import { PageFile } from './page-file.js'
 import { collectProcess, rehearseProcess } from './process.js'
@@ -133,8 +134,12 @@ async function freezeAndRead(
   const started = native.clockGettime(CLOCK_MONOTONIC)
   try {
     tree.seize(seized)
-    const { model, pageBytes } = readFrozen(tree, seized, rehearsed, options, step)
-    const image = { model, pageBytes, takePages: () => rehearsed.pageFile.take(pageBytes) }
+    const { model, placed, pageBytes: copiedBytes } = readFrozen(tree, seized, rehearsed, options, step)
+    const takePages = (): Pick<RawCheckpoint, 'pageFd' | 'pageBytes'> => {
+      const pageBytes = shareInherited(model, placed, rehearsed.pageFile.fd, copiedBytes)
+      return { pageFd: rehearsed.pageFile.take(pageBytes), pageBytes }
+    }
+    const image = { model, takePages }
     return await settle(tree, seized, options.then ?? 'resume', started, image, commit, step)
   } finally {
     seized.release()
@@ -147,7 +152,7 @@ function readFrozen(
   { gadgets, pageFile }: Rehearsed,
   options: CheckpointOptions,
   step: (name: string) => void,
-): Omit<RawCheckpoint, 'standstillMs' | 'pageFd'> {
+): Omit<RawCheckpoint, 'standstillMs' | 'pageFd'> & { placed: PlacedContent[] } {
   const { processes } = frozen
   const outside = outsideSessions(processes, options.shellJob ?? false)
   using seen = seeDescriptors(processes)
@@ -175,7 +180,7 @@ function readFrozen(
   const shared = collection.sharedMemories.collect(pageFile, collection.end)
   step('pages')
   pageFile.finish()
-  const pageBytes = keepContents(contents, pageFile.fd, shared.end)
+  const { placed, end: pageBytes } = keepContents(contents, pageFile.fd, shared.end)
   const zombies = frozen.zombies()
   adoptSessions({ processes: models, zombies }, outside)
   familyOf({ processes: models, zombies })
@@ -192,15 +197,14 @@ function readFrozen(
     descriptions,
     blobs,
   }
-  return { model, pageBytes }
+  return { model, pageBytes, placed }
 }
 
 const CLOCK_MONOTONIC = 1
 
 interface Unsettled {
   readonly model: ImageModel
-  readonly pageBytes: bigint
-  takePages(): number
+  takePages(): Pick<RawCheckpoint, 'pageFd' | 'pageBytes'>
 }
 
 /**
@@ -212,28 +216,28 @@ async function settle(
   seized: SeizedTree,
   then: 'resume' | 'stop' | 'kill',
   started: bigint,
-  { takePages, ...image }: Unsettled,
+  { takePages, model }: Unsettled,
   commit: Commit,
   step: (name: string) => void,
 ): Promise<RawCheckpoint> {
   const standstill = (): number => Number(native.clockGettime(CLOCK_MONOTONIC) - started) / 1e6
-  const commitPages = async (): Promise<number> => {
+  const commitPages = async (): Promise<Omit<RawCheckpoint, 'standstillMs'>> => {
     step('image')
-    const pageFd = takePages()
+    const image = { model, ...takePages() }
     try {
-      await commit({ ...image, pageFd })
-      return pageFd
+      await commit(image)
+      return image
     } catch (error) {
-      closeSync(pageFd)
+      closeSync(image.pageFd)
       throw error
     }
   }
   if (then === 'resume') {
     seized.release()
     const standstillMs = standstill()
-    return { ...image, standstillMs, pageFd: await commitPages() }
+    return { ...(await commitPages()), standstillMs }
   }
-  const pageFd = await commitPages()
+  const image = await commitPages()
   const connections =
     then === 'kill'
       ? takeConnections(
@@ -247,5 +251,5 @@ async function settle(
   const standstillMs = standstill()
   if (connections.length > 0) for (const { pidfd } of processes) native.poll(pidfd, POLLIN, DEATH_TIMEOUT_MS)
   closeSilently(connections)
-  return { ...image, standstillMs, pageFd }
+  return { ...image, standstillMs }
 }
