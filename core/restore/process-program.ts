@@ -12,6 +12,7 @@ import { MappingKind } from '../image/model.js'
 import type { Argument, Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import { emitSharedDeleted, makeSharedDeleted } from '../resources/deleted-mapping.js'
+import { emitAllSeals } from '../resources/deleted-file.js'
 import type { Emitter } from '../resources/description.js'
 import { emitFileSystem } from '../resources/file-system.js'
 import { emitIntervalTimers } from '../resources/interval-timers.js'
@@ -70,7 +71,8 @@ export class Processes {
   emit(program: Program): void {
     const { family, options, spawn, shared, image } = this.#planning
     if (options.namespaces !== 0) program.for('namespaces', () => program.call('setns', [spawn.init, options.namespaces]))
-    if (this.#others > 0 || image.zombies.length > 0 || image.sharedMemory.length > 0) shared.emit(program, this.#planning)
+    if (this.#others > 0 || image.zombies.length > 0 || image.sharedMemory.length > 0)
+      shared.emit(program, this.#planning, this.#descriptors.emitter(program, 0))
     this.#descriptors.open(program)
     // Nameless files that are only mapped are made here, too, for all to inherit.
     for (const { memory } of image.processes)
@@ -175,6 +177,7 @@ export class Processes {
       this.#awaitAdoption(program)
       program.waitFor(spareTid, 0)
       if (this.#others > 0) program.waitFor(this.#ready, this.#others)
+      emitAllSeals(this.#descriptors.emitter(program, 0))
       program.call('write', [spawn.status, byte, 1], { equal: 1 })
       program.call('read', [spawn.gate, byte, 1], { equal: 1 })
       if (this.#others > 0) program.add(this.#go, 1)

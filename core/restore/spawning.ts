@@ -124,6 +124,7 @@ export function* unusedPids(image: ImageModel): Generator<number> {
   const used = new Set([
     ...image.descriptions.flatMap(({ kind, payload }) => kindNamed(kind).pids?.(payload) ?? []),
     ...image.processes.flatMap(({ pid, groupId, sessionId, threads }) => [pid, groupId, sessionId, ...threads.map(({ tid }) => tid)]),
+    ...image.sharedMemory.flatMap(({ segment }) => segment?.creator ?? []),
     ...image.zombies.flatMap(({ pid, groupId, sessionId }) => [pid, groupId, sessionId]),
   ])
   for (let pid = 2; ; pid++) if (!used.has(pid)) yield pid
