@@ -97,7 +97,7 @@ function searched(home: SeenProcess, tree: SeenTree, leads: Leads): string | und
 }
 
 /** Whether a folder that is listed makes an event for the tree, which must not be able to tell that it is looked at. */
-function listingTells({ descriptions }: SeenTree): boolean {
+export function listingTells({ descriptions }: SeenTree): boolean {
   return descriptions.some(({ info }) => info.lines.some((line) => ((parseWatch(line)?.mask ?? 0) & LISTING) !== 0))
 }
 
