@@ -87,16 +87,19 @@ interface Rehearsed extends Disposable {
  * What is looked at moves, so that a descriptor may be gone again, or look like something that it is not: a second look tells.
  */
 function rehearse(tree: Tree, options: CheckpointOptions): Rehearsed {
-  for (let looks = 1; ; looks++) {
+  for (let looks = 1, ends = 0; ;) {
     try {
       return look(tree, options)
     } catch (error) {
-      if (looks >= (error instanceof UnsupportedError ? 2 : MOST_LOOKS)) throw error
+      // That somebody has ended explains it.
+      if (tree.forgetEnded() && ends++ < MOST_ENDS) continue
+      if (looks++ >= (error instanceof UnsupportedError ? 2 : MOST_LOOKS)) throw error
     }
   }
 }
 
 const MOST_LOOKS = 5
+const MOST_ENDS = 64
 
 /** Of a running tree, only what can be refused is of interest. */
 const unasked = { frozen: false, keepContent: () => undefined, askInside: () => undefined } as const

@@ -5,7 +5,7 @@ import type { SystemError } from '../../native/index.js'
 import { CheckpointError, ThawError, UnsupportedError } from '../errors.js'
 import type { ZombieModel } from '../image/model.js'
 import { field, innermost, readStat, readStatus } from '../proc/status.js'
-import { childrenOf, isZombie, treeBelow } from '../proc/tree.js'
+import { childrenOf, isOver, treeBelow } from '../proc/tree.js'
 import type { SeenProcess } from '../resources/description.js'
 import { Refusals } from '../resources/refusal.js'
 import { SeizedProcess } from './seize.js'
@@ -17,6 +17,13 @@ export type TreeRoot = number | { readonly belowInit: number }
 
 /** A tree that forks faster than this many passes can catch is given up, unharmed. */
 const MOST_PASSES = 64
+const END_PAUSE_MS = 1
+
+/** Who waits in vfork waits for moments, or for good. */
+const MOST_VFORK_LOOKS = 50
+const VFORK_PAUSE_MS = 2
+
+const pause = (ms: number): unknown => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 
 const rootsOf = (root: TreeRoot): number[] => (typeof root === 'number' ? [root] : childrenOf(root.belowInit))
 
@@ -43,12 +50,21 @@ export class Tree implements Disposable {
 
   #survey(): void {
     const roots = rootsOf(this.#root)
-    const refusals = new Refusals()
-    for (const pid of treeBelow(roots)) refusals.gather(() => this.#see(pid, roots.includes(pid)))
-    for (const refusal of sharedTasks(this.processes)) refusals.add(refusal)
-    refusals.throw()
-    if (this.#processes.size === 0)
-      throw new CheckpointError('THAW_NO_PROCESS', 'Cannot checkpoint: all that was started has ended, and left nothing that runs.')
+    for (let looks = 1; ; looks++) {
+      const refusals = new Refusals()
+      for (const pid of treeBelow(roots)) refusals.gather(() => this.#see(pid, roots.includes(pid)))
+      const shared = [...sharedTasks(this.processes)]
+      if (shared.length > 0 && looks < MOST_VFORK_LOOKS) {
+        pause(VFORK_PAUSE_MS)
+        this.forgetEnded()
+        continue
+      }
+      for (const refusal of shared) refusals.add(refusal)
+      refusals.throw()
+      if (this.#processes.size === 0)
+        throw new CheckpointError('THAW_NO_PROCESS', 'Cannot checkpoint: all that was started has ended, and left nothing that runs.')
+      return
+    }
   }
 
   /** Undefined for a process below a root that has ended: what is left of it is told by `zombies`. */
@@ -56,25 +72,38 @@ export class Tree implements Disposable {
     const known = this.#processes.get(pid)
     if (known !== undefined) return known
     try {
-      if (!isRoot && isZombie(pid) !== false && childrenOf(pid).length === 0) return undefined
+      if (!isRoot && isOver(pid) && childrenOf(pid).length === 0) return undefined
       const seen = surveyProcess(pid, isRoot ? 0 : Number(field(readStatus(pid), 'PPid')))
       this.#processes.set(pid, seen)
       return seen
     } catch (error) {
-      if (!isRoot && isZombie(pid) !== false && !(error instanceof UnsupportedError)) return undefined
+      if (!isRoot && (isOver(pid) || isEnd(error))) return undefined
       throw error
     }
+  }
+
+  /** Of a tree that runs on: who has ended since it was seen. @returns whether there was anybody */
+  forgetEnded(): boolean {
+    const roots = rootsOf(this.#root)
+    const ended = this.processes.filter((seen) => !roots.includes(seen.pid) && hasEnded(seen))
+    for (const { pid, pidfd } of ended) {
+      closeSync(pidfd)
+      this.#processes.delete(pid)
+    }
+    return ended.length > 0
   }
 
   /** Freezes all of it: again and again, until a pass finds nobody who is not frozen. The caller releases what `seized` then holds. */
   seize(seized: SeizedTree): void {
     for (let pass = 0; pass < MOST_PASSES; pass++) {
       const roots = rootsOf(this.#root)
-      const fresh = treeBelow(roots).filter((pid) => !seized.has(pid) && !(isZombie(pid) !== false && !roots.includes(pid)))
-      if (fresh.length === 0) return this.#forgetEnded(seized)
+      const fresh = treeBelow(roots).filter((pid) => !seized.has(pid) && !(isOver(pid) && !roots.includes(pid)))
+      if (fresh.length === 0) return this.#settle(seized)
       for (const pid of fresh) {
         if (this.#see(pid, roots.includes(pid)) !== undefined) seized.seize(pid, roots.includes(pid))
       }
+      // Who is neither there nor gone is about to end.
+      if (!fresh.some((pid) => seized.has(pid))) pause(END_PAUSE_MS)
     }
     throw new CheckpointError(
       'THAW_PROCESSES_FLEE',
@@ -82,8 +111,8 @@ export class Tree implements Disposable {
     )
   }
 
-  /** Who was there at the survey and has ended since. What is left is in the order of the frozen tree. */
-  #forgetEnded(seized: SeizedTree): void {
+  /** Forgets who was there at the survey and has ended since. What is left is in the order of the frozen tree. */
+  #settle(seized: SeizedTree): void {
     const order = treeBelow(rootsOf(this.#root))
     for (const [pid, { pidfd }] of this.#processes) {
       if (order.includes(pid) && seized.has(pid)) continue
@@ -93,6 +122,9 @@ export class Tree implements Disposable {
     const sorted = order.flatMap((pid) => this.#processes.get(pid) ?? [])
     this.#processes.clear()
     for (const seen of sorted) this.#processes.set(seen.pid, { ...seen, parentPid: parentIn(sorted, seen.pid) })
+    const refusals = new Refusals()
+    for (const refusal of sharedTasks(this.processes)) refusals.add(refusal)
+    refusals.throw()
   }
 
   /** Of the frozen tree: children that have ended and were not reaped. */
@@ -159,8 +191,7 @@ export class SeizedTree {
     try {
       process.seize()
     } catch (error) {
-      const hasEnded = isEnd(error) && isZombie(pid) !== false
-      if (must || !hasEnded) throw error
+      if (must || !(isEnd(error) && isOver(pid))) throw error
       process.release()
       this.#processes.delete(pid)
     }

@@ -29,12 +29,12 @@ export function treeBelow(roots: readonly number[]): number[] {
   return tree
 }
 
-/** Whether a process has ended and waits to be reaped; undefined when it is gone. */
-export function isZombie(pid: number): boolean | undefined {
+/** Whether a process is gone, or has ended and waits to be reaped. One whose first thread has ended while others go on is not over. */
+export function isOver(pid: number): boolean {
   try {
-    return readStat(pid)[0] === 'Z'
+    return readStat(pid)[0] === 'Z' && readdirSync(`/proc/${pid}/task`).length <= 1
   } catch (error) {
-    if (isGone(error)) return undefined
+    if (isGone(error)) return true
     throw error
   }
 }

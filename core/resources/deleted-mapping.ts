@@ -1,6 +1,7 @@
 /**
  * Mappings of a file that was deleted or replaced since: its bytes are kept, and a nameless file stands in for it. Private mappings have
- * one that the template makes; shared ones have one per instance, which they share with the descriptors that lead to the file.
+ * one that the template makes; shared ones have one per instance, which they share with the descriptors that lead to the file, or go on
+ * with the file itself where another name leads to it.
  */
 import { closeSync, readdirSync } from 'node:fs'
 import { native } from '../../native/index.js'
@@ -13,7 +14,8 @@ import type { Program } from '../program/program.js'
 import { firstOf, makeDeleted, readDeleted, sealDeleted } from './deleted-file.js'
 import type { Emitter, SeenDescription, SeenProcess, SeenTree } from './description.js'
 import { reopen } from './emission.js'
-import { statusIfThere } from './file-identity.js'
+import { identifyBeside, statusIfThere } from './file-identity.js'
+import { listingTells } from './inotify/likely-paths.js'
 import { emitPrivateMemfd, mappedMemfd, memfdName } from './memfd.js'
 import { emitNamelessFile } from './nameless-file.js'
 import { O_ACCMODE, O_CLOEXEC, O_PATH, O_RDONLY, O_RDWR } from './open-flags.js'
@@ -42,8 +44,16 @@ export function identifyDeleted(process: SeenProcess, tree: SeenTree, line: Mapp
       )
     return identity
   }
-  if (status.links !== 0)
-    throw refused(process, line, `${path} is mapped shared, and is a file of another name by now`, 'Restart the process with the new file.')
+  if (status.links !== 0) {
+    const beside = listingTells(tree) ? undefined : identifyBeside(process, line, path)
+    if (beside !== undefined) return beside
+    throw refused(
+      process,
+      line,
+      `${path} is mapped shared, and the file has no name in that folder any more, but one elsewhere`,
+      'Restart the process with the new file.',
+    )
+  }
   const showing = tree.processes.map((one) => tree.mappingsOf(one).filter((other) => isSame(other, line)))
   if (!showing.every((lines) => lines.every(isShared)))
     throw refused(process, line, `${path} was deleted, and is mapped both shared and private`, 'Unmap one of both in the warm-up.')

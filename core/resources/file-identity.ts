@@ -1,5 +1,6 @@
 /** Files that a process has mapped: which file it is, and that it still is the same one at the restore. */
-import { lstatSync } from 'node:fs'
+import { lstatSync, readdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { native } from '../../native/index.js'
 import type { FileStatus } from '../../native/index.js'
 import { ImageError } from '../errors.js'
@@ -12,6 +13,27 @@ export function identify(process: SeenProcess, line: MappingLine, path: string):
   const status = statusIfThere(process.rootPath + path)
   const same = status !== undefined && status.inode === line.inode && sameDevice(status, line.device)
   return same ? identityOf(process.rootPath + path, path, status) : undefined
+}
+
+/**
+ * The file behind a mapping whose path is gone, by another name in the same folder: sem_open(3) makes a file under a passing name, maps
+ * it and links it to the one it was asked for. Undefined when there is none.
+ */
+export function identifyBeside(process: SeenProcess, line: MappingLine, path: string): FileIdentity | undefined {
+  const folder = dirname(path)
+  for (const name of namesIn(process.rootPath + folder)) {
+    const identity = identify(process, line, join(folder, name))
+    if (identity !== undefined) return identity
+  }
+  return undefined
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
 }
 
 export function identityOf(reachable: string, path: string, status: FileStatus): FileIdentity {

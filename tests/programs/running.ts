@@ -6,7 +6,19 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, expect } from 'vitest'
-import { checkpoint, closeCheckpointPool, type Host, type Image, type Instance, openHost, type Sandbox } from '../../dist/core/index.js'
+import {
+  checkpoint,
+  closeCheckpointPool,
+  type Host,
+  type Image,
+  type Instance,
+  openHost,
+  type Sandbox,
+  type Template,
+} from '../../dist/core/index.js'
+
+/** How many copies of one image a program is used as: more than these for a soak. */
+const COPIES = Number(process.env['THAW_COPIES'] ?? 3)
 
 /** A folder that is gone at the end. */
 export class Folder implements Disposable {
@@ -66,10 +78,38 @@ export class Running implements AsyncDisposable {
 
   /** Checkpoints it, ends it, and brings it back when it has been away for a while. */
   async comeBack({ awayMs = 0 } = {}): Promise<Running> {
-    await using image = (await checkpoint(this.pid, { then: 'kill' })).image
+    return await this.#kept(async (template) => {
+      await sleep(awayMs)
+      return await this.#copyOf(template)
+    })
+  }
+
+  /**
+   * Checkpoints it and ends it; then each of many copies of that moment is put to use, and the last one is copied once more.
+   *
+   * @param use told how often this copy, and what it is a copy of, has been used since
+   */
+  async useCopies(use: (copy: Running, before: number) => Promise<void>): Promise<void> {
+    await this.#kept(async (template) => {
+      for (let i = 1; i <= COPIES; i++) {
+        await using copy = await this.#copyOf(template)
+        await use(copy, 0)
+        if (i < COPIES) continue
+        await untilIdle()
+        await using again = await copy.comeBack()
+        await use(again, 1)
+      }
+    })
+  }
+
+  async #kept<T>(use: (template: Template) => Promise<T>): Promise<T> {
+    await using image = (await checkpoint({ belowInit: this.#sandbox.initPid }, { then: 'kill' })).image
     await this[Symbol.asyncDispose]()
-    await sleep(awayMs)
     await using template = await image.load(this.#host, { network: 'new' })
+    return await use(template)
+  }
+
+  async #copyOf(template: Template): Promise<Running> {
     const instance = await withStreams(this.folder, (stdio) => template.spawn({ stdio }))
     return new Running(this.#host, this.folder, instance.pid, instance)
   }

@@ -37,6 +37,7 @@ const refused: Readonly<Record<string, string>> = {
   'busy-ring': 'THAW_IO_URING_BUSY',
   'message-of-another': 'THAW_UNIX_CREDENTIALS',
   'memory-policy': 'THAW_MEMORY_POLICY',
+  'ended-leader': 'THAW_ZOMBIE',
 }
 
 for (const [kind, code] of Object.entries(refused)) {

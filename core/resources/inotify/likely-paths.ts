@@ -29,7 +29,8 @@ export function* likelyPaths(home: SeenProcess, tree: SeenTree): Generator<strin
   }
 }
 
-function listingTells({ descriptions }: SeenTree): boolean {
+/** Whether a folder that is listed makes an event for the tree, which must not be able to tell that it is looked at. */
+export function listingTells({ descriptions }: SeenTree): boolean {
   return descriptions.some(({ info }) => info.lines.some((line) => ((parseWatch(line)?.mask ?? 0) & LISTING) !== 0))
 }
 

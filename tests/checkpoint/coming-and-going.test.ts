@@ -1,0 +1,24 @@
+/** A tree whose processes come and go while it is looked at, and in whatever state of coming or going they are frozen. */
+
+import { closeSync, openSync } from 'node:fs'
+import { afterAll, expect, test } from 'vitest'
+import { checkpoint, closeCheckpointPool, openHost } from '../../dist/core/index.js'
+import { FixtureProgram } from '../fixtures/program.ts'
+
+afterAll(closeCheckpointPool)
+
+const TIMES = 20
+
+test('it is frozen at any time, runs on, and its copy does', async () => {
+  await using program = await FixtureProgram.start('coming-and-going')
+  for (let i = 0; i < TIMES; i++) {
+    await using _image = (await checkpoint(program.pid)).image
+  }
+  await using image = (await checkpoint(program.pid, { then: 'kill' })).image
+  await using host = await openHost()
+  await using template = await image.load(host, { network: 'host' })
+  const nothing = openSync('/dev/null', 'r+')
+  await using _copy = await template.spawn({ stdio: [nothing, nothing, nothing] })
+  closeSync(nothing)
+  expect(await program.check()).toEqual(['ok'])
+})
