@@ -11,6 +11,7 @@
  */
 import { native } from '../../native/index.js'
 import { CheckpointError } from '../errors.js'
+import { SCRATCH_MARK } from './space.js'
 import { readExtendedState } from '../program/extended-state.js'
 import { extendedFrame, extendedFrameBytes, ucontext, UCONTEXT_BYTES } from '../program/frame.js'
 import { get, restartable, withRegisters } from '../program/registers.js'
@@ -63,6 +64,7 @@ export function scratchBytes(state: ThreadState): number {
 
 /** Leaves nothing of an injection. */
 export function wipe({ memFd, start, lengthBytes }: Scratch): void {
+  native.writeAt(memFd, start, new Uint8Array(SCRATCH_MARK.length))
   native.writeAt(memFd, start + BigInt(SIGNAL_ROOM_BYTES), new Uint8Array(lengthBytes - SIGNAL_ROOM_BYTES))
 }
 

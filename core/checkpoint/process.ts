@@ -41,7 +41,7 @@ import { compileQuestions } from './questions.js'
 import type { Answers, Questions } from './questions.js'
 import type { SeizedProcess } from './seize.js'
 import { asFirstMade } from './sleep.js'
-import { findHole, findScratch } from './space.js'
+import { findHole, findScratch, SCRATCH_MARK } from './space.js'
 
 /** What is done before the freeze because it takes long: the search through a libc, and a guess at how much there is to copy. */
 export interface Rehearsal {
@@ -91,7 +91,7 @@ export function collectProcess(
     const leader = states[0]
     if (leader === undefined)
       throw new CheckpointError('THAW_PROCESS_DIED', `Cannot checkpoint pid ${pid}: it ended while it was being frozen.`, { pid })
-    const scratch = scratchFor(pid, memFd, pagemapFd, lines, leader)
+    const scratch = scratchFor(pid, memFd, pagemapFd, lines, states)
     using lent = new LentGadgets(
       memFd,
       rehearsed !== undefined && placeStands(memFd, lines, rehearsed) ? rehearsed : gadgetsOf(target, memFd, lines),
@@ -235,16 +235,25 @@ function prepareThread(tid: number, lines: readonly MappingLine[], memFd: number
   return readThread(tid)
 }
 
-function scratchFor(pid: number, memFd: number, pagemapFd: number, lines: readonly MappingLine[], leader: ThreadState): Scratch {
-  const lengthBytes = scratchBytes(leader)
-  const start = findScratch(memFd, pagemapFd, lines, get(leader.registers, 'rsp'), lengthBytes)
+function scratchFor(pid: number, memFd: number, pagemapFd: number, lines: readonly MappingLine[], states: readonly ThreadState[]): Scratch {
+  const lengthBytes = Math.ceil(Math.max(...states.map(scratchBytes)) / 4096) * 4096
+  const stackPointers = states.map(({ registers }) => get(registers, 'rsp'))
+  const start = findScratch(memFd, pagemapFd, lines, stackPointers, lengthBytes)
   if (start === undefined)
     throw new CheckpointError(
       'THAW_NO_ROOM',
       `Cannot checkpoint pid ${pid}: it has touched every page of its private memory, so there is no place to work from.`,
       { pid },
     )
-  return { memFd, start, lengthBytes: Math.ceil(lengthBytes / 4096) * 4096 }
+  const scratch = { memFd, start, lengthBytes }
+  clear(memFd, start, lengthBytes)
+  native.writeAt(memFd, start, SCRATCH_MARK)
+  return scratch
+}
+
+/** What a killed dumper has left, and signal handlers below that. */
+function clear(memFd: number, start: bigint, lengthBytes: number): void {
+  if (native.readAt(memFd, start, lengthBytes).some((byte) => byte !== 0)) native.writeAt(memFd, start, new Uint8Array(lengthBytes))
 }
 
 function collectThread(target: SeenProcess, state: ThreadState, gadgets: Gadgets, scratch: Scratch): ThreadModel {

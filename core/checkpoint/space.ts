@@ -31,27 +31,26 @@ export function findHole(taken: readonly AddressRange[], sizeBytes: bigint): big
   return candidate
 }
 
+/** Stands at the start of scratch memory while it is in use: a dumper that was killed leaves it behind, and the next one knows the place by it. */
+export const SCRATCH_MARK: Uint8Array = Buffer.from('thaw \x7f scratch \x01', 'latin1')
+
 /**
  * Pages where nothing lives: the far end of the main stack while it holds only zeros (never touched, or wiped after an earlier
- * checkpoint) and the leader's stack pointer is far above; else never-touched pages of any private anonymous memory (a thread's stack, most
- * likely). Undefined when there are none, as after mlockall with a full stack.
+ * checkpoint) or what a killed dumper has left, and all stack pointers are elsewhere, the leader's far above; else never-touched pages of any
+ * private anonymous memory (a thread's stack, most likely). Undefined when there are none, as after mlockall with a full stack.
+ *
+ * @param stackPointers of all threads, the leader's first
  */
 export function findScratch(
   memFd: number,
   pagemapFd: number,
   lines: readonly MappingLine[],
-  stackPointer: bigint,
+  stackPointers: readonly bigint[],
   lengthBytes: number,
 ): bigint | undefined {
   const length = (BigInt(lengthBytes) + PAGE_BYTES - 1n) & ~(PAGE_BYTES - 1n)
   const stack = lines.find(({ path }) => path === '[stack]')
-  if (
-    stack !== undefined &&
-    stack.start + length + STACK_DISTANCE < stackPointer &&
-    stackPointer < stack.end &&
-    isZero(memFd, stack.start, length)
-  )
-    return stack.start
+  if (stack !== undefined && isFarEnd(stack, length, stackPointers) && isFree(memFd, stack.start, length)) return stack.start
   for (const line of stacksFirst(lines)) {
     const place = untouchedIn(pagemapFd, line, length)
     if (place !== undefined) return place
@@ -59,8 +58,15 @@ export function findScratch(
   return undefined
 }
 
-const isZero = (memFd: number, address: bigint, length: bigint): boolean =>
-  native.readAt(memFd, address, Number(length)).every((byte) => byte === 0)
+/** A thread whose dumper was killed may still be on its way home, over frames that stand there. */
+function isFarEnd({ start, end }: MappingLine, length: bigint, [leader = 0n, ...others]: readonly bigint[]): boolean {
+  return start + length + STACK_DISTANCE < leader && leader < end && !others.some((pointer) => start <= pointer && pointer < start + length)
+}
+
+function isFree(memFd: number, start: bigint, length: bigint): boolean {
+  const bytes = Buffer.from(native.readAt(memFd, start, Number(length)))
+  return bytes.every((byte) => byte === 0) || bytes.subarray(0, SCRATCH_MARK.length).equals(SCRATCH_MARK)
+}
 
 function stacksFirst(lines: readonly MappingLine[]): MappingLine[] {
   const usable = lines.filter(({ permissions, path }) => permissions === 'rw-p' && (path === '' || path === '[stack]' || path === '[heap]'))

@@ -77,7 +77,7 @@ afterEach(() => {
 })
 
 const scratch = (bytes: number, among = lines, pointer = stackPointer): bigint | undefined =>
-  findScratch(mem, pagemap, among, pointer, bytes)
+  findScratch(mem, pagemap, among, [pointer], bytes)
 const stack = (): MappingLine => lines.find(({ path }) => path === '[stack]')!
 const isTouched = (start: bigint, sizeBytes: bigint): boolean =>
   native.scanPagemap(pagemap, start, start + sizeBytes, { inverted: 0n, required: 0n, anyOf: 0x18n, returned: 0x18n }).length > 0

@@ -5,6 +5,9 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { treeBelow } from '../../dist/core/proc/tree.js'
+import { FixtureProgram } from '../fixtures/program.ts'
+import { restingTurns } from '../fixtures/rest.ts'
 import { Counter, eventually, expectNothingLeft, Folder, isAlive, startThaw, thaw, tool } from './harness.ts'
 
 const PRELOAD = { LD_PRELOAD: tool('kill-at-ptrace.so') }
@@ -61,6 +64,23 @@ test('the target of a killed dumper is unharmed', async () => {
   }
   await expectNothingLeft()
 }, 1_800_000)
+
+test('so is a tree of processes', async () => {
+  using folder = new Folder()
+  await using program = await FixtureProgram.start('family')
+  const dump = ['dump', String(program.pid), '--leave-running', '--images']
+  expect((await thaw([...dump, folder.file('whole')], { env: { ...PRELOAD, KILL_COUNT: folder.file('steps') } })).status).toBe(0)
+  const steps = Number(readFileSync(folder.file('steps'), 'utf8'))
+  const tree = treeBelow([program.pid])
+  for (let at = 1 + FROM; at < steps * 0.9; at += EVERY * 10) {
+    const { status, stderr } = await thaw([...dump, folder.file(`at-${at}`)], { env: { ...PRELOAD, KILL_AT: String(at) } })
+    expect({ at, status, stderr }).toEqual({ at, status: null, stderr: '' })
+    await eventually(() => restingTurns(program.pid) !== undefined)
+    expect({ at, tree: treeBelow([program.pid]) }).toEqual({ at, tree })
+  }
+  expect(await program.check()).toEqual(['ok'])
+  await expectNothingLeft()
+}, 600_000)
 
 test.each(['survey', 'freeze', 'threads', 'image'])('killed when it says "%s", of a target that was to end', async (step) => {
   using folder = new Folder()
