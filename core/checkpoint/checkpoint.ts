@@ -18,6 +18,8 @@ import { closeSilently, takeConnections } from '../resources/tcp/silence.js'
 import { familyOf } from '../restore/family.js'
 import { Refusals } from '../resources/refusal.js'
 import { SharedMemories } from '../resources/shared-memory.js'
+import { collectQueues } from '../resources/sysv-queue.js'
+import { collectSemaphores } from '../resources/sysv-semaphores.js'
 import { collectSegments } from '../resources/sysv-segment.js'
 import { shareInherited } from './inherited-pages.js'
 import type { GadgetPlace } from './lent-gadgets.js'
@@ -111,6 +113,8 @@ function look({ processes }: Tree, options: CheckpointOptions): Rehearsed {
   const refusals = new Refusals()
   refusals.gather(() => collectDescriptions(tree))
   refusals.gather(() => collectSegments(tree))
+  refusals.gather(() => collectSemaphores(tree))
+  refusals.gather(() => collectQueues(tree))
   const gadgets = new Map<number, GadgetPlace>()
   let pageBytes = 0n
   let known: GadgetPlace | undefined
@@ -197,6 +201,8 @@ function readFrozen(
     processes: models,
     zombies,
     sharedMemory: shared.models,
+    semaphores: collectSemaphores(tree),
+    queues: collectQueues(tree),
     descriptions,
     blobs,
   }

@@ -1,6 +1,8 @@
 /** The image in memory: mirrors thaw.proto with plain types, 64-bit values as bigint. */
 import type { DeletedFile } from '../resources/deleted-file.js'
 import type { RemovedFolder } from '../resources/removed-folder.js'
+import type { SysvQueue } from '../resources/sysv-queue.js'
+import type { SysvSemaphores } from '../resources/sysv-semaphores.js'
 import type { SysvSegment } from '../resources/sysv-segment.js'
 
 export interface ImageModel {
@@ -12,6 +14,8 @@ export interface ImageModel {
   blobs: Uint8Array[]
   zombies: ZombieModel[]
   sharedMemory: SharedMemoryModel[]
+  semaphores: SysvSemaphores[]
+  queues: SysvQueue[]
 }
 
 export interface ZombieModel {

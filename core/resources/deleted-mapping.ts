@@ -28,8 +28,8 @@ export function identifyDeleted(process: SeenProcess, tree: SeenTree, line: Mapp
     throw refused(
       process,
       line,
-      `${path} is mapped, but was deleted or replaced since, and nothing leads to it any more without the right to follow map_files`,
-      'Restart the process with the new file, or run thaw as root.',
+      `${path} is mapped, but ${memfdName(path) === undefined ? 'was deleted or replaced since' : 'has no name'}, and nothing leads to it any more without the right to follow map_files`,
+      `${memfdName(path) === undefined ? 'Restart the process with the new file' : 'Leave a descriptor of it open'}, or run thaw as root.`,
     )
   const { device, inode, sizeBytes } = status
   const identity = { path, device, inode, sizeBytes, modified: 0n, deleted: true, contentOffset: 0n, content: null }

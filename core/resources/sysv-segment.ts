@@ -6,9 +6,8 @@ import { UnsupportedError } from '../errors.js'
 import type { MappingLine } from '../proc/maps.js'
 import type { Program } from '../program/program.js'
 import type { AskInside, Emitter, SeenProcess, SeenTree } from './description.js'
-import { hasOwnNamespace, emitNextId, permissionsOf, readTable } from './sysv/table.js'
+import { emitObject, hasOwnNamespace, permissionsOf, readTable } from './sysv/table.js'
 import type { SysvLine, SysvPermissions } from './sysv/table.js'
-import { asMaker } from './unix/credentials.js'
 
 export interface SysvSegment {
   permissions: SysvPermissions
@@ -25,15 +24,12 @@ const name = /^\/SYSV([0-9a-f]{8}) \(deleted\)$/
 const PAGE_BYTES = 4096n
 const SHM_DEST = 0o1000
 const SHM_LOCKED = 0o2000
-const IPC_CREAT_EXCL = 0o3000
 const IPC_RMID = 0
-const IPC_SET = 1
 const SHM_LOCK = 11
 const SHM_RDONLY = 0o10000
 const SHM_REMAP = 0o40000
-/** struct shmid64_ds (asm-generic/shmbuf.h) and where it has what IPC_SET sets. */
+/** struct shmid64_ds (asm-generic/shmbuf.h). */
 const SHMID_BYTES = 112
-const [UID_AT, GID_AT, MODE_AT] = [4n, 8n, 20n]
 const CREATOR_AT = 80
 /** Since Linux 4.17; it takes an index, the lower part of an id, and needs no permission. */
 const SHM_STAT_ANY = 15
@@ -133,19 +129,9 @@ export function emitSegment(
   at: bigint,
   root: number,
 ): void {
-  const { program, bundle } = emitter
-  const { key, id, mode, uid, gid, creatorUid, creatorGid } = permissions
-  emitNextId(program, 'shm', id)
-  asMaker(emitter, { pid: creator === 0 ? root : creator, uid: creatorUid, gid: creatorGid }, (maker) =>
-    maker.call('shmget', [key, sizeBytes, mode | IPC_CREAT_EXCL], { equal: id }),
-  )
-  if (uid !== creatorUid || gid !== creatorGid) {
-    const status = bundle.allocate(SHMID_BYTES)
-    program.store(status + UID_AT, uid, 4)
-    program.store(status + GID_AT, gid, 4)
-    program.store(status + MODE_AT, mode, 4)
-    program.call('shmctl', [id, IPC_SET, status])
-  }
+  const { program } = emitter
+  const { key, id } = permissions
+  emitObject(emitter, 'shm', permissions, creator === 0 ? root : creator, (flags) => ['shmget', [key, sizeBytes, flags]])
   program.call('shmat', [id, at, 0], { equal: at })
   if (locked) program.call('shmctl', [id, SHM_LOCK, 0])
   if (removed) program.call('shmctl', [id, IPC_RMID, 0])

@@ -25,6 +25,8 @@ import { emitControl, emitForeground } from '../resources/pty/control.js'
 import { emitSharedSeccomp } from '../resources/seccomp.js'
 import { emitSignalActions } from '../resources/signal-actions.js'
 import { emitParentDeathSignal } from '../resources/thread-settings.js'
+import { emitQueue } from '../resources/sysv-queue.js'
+import { emitSemaphores } from '../resources/sysv-semaphores.js'
 import { Descriptors } from './descriptor-program.js'
 import type { Member } from './family.js'
 import { Forks } from './forks.js'
@@ -73,11 +75,20 @@ export class Processes {
     if (options.namespaces !== 0) program.for('namespaces', () => program.call('setns', [spawn.init, options.namespaces]))
     if (this.#others > 0 || image.zombies.length > 0 || image.sharedMemory.length > 0)
       shared.emit(program, this.#planning, this.#descriptors.emitter(program, 0))
+    this.#emitSysv(program)
     this.#descriptors.open(program)
     // Nameless files that are only mapped are made here, too, for all to inherit.
     for (const { memory } of image.processes)
       for (const { file } of memory.mappings) if (file !== null) makeSharedDeleted(file, this.#descriptors.emitter(program, 0))
     this.#emitMember(program, family.first)
+  }
+
+  #emitSysv(program: Program): void {
+    const { image, root } = this.#planning
+    const emitter = this.#descriptors.emitter(program, 0)
+    for (const set of image.semaphores)
+      program.for(`System V semaphores ${set.permissions.id}`, () => emitSemaphores(emitter, set, root.pid))
+    for (const queue of image.queues) program.for(`System V messages ${queue.permissions.id}`, () => emitQueue(emitter, queue, root.pid))
   }
 
   #emitMember(program: Program, member: Member): void {

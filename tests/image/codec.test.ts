@@ -54,6 +54,14 @@ const image: ImageModel = {
   descriptions: descriptionKinds.map(({ name }, i) => description(i + 1, name, payloads[name] ?? {})),
   blobs: [Uint8Array.of(1, 2), new Uint8Array()],
   zombies: [{ pid: 9, parentPid: 7, groupId: 7, sessionId: 7, name: 'gone', status: 0x100 }],
+  semaphores: [{ permissions: { key: -1, id: 5, mode: 0o666, uid: 1, gid: 2, creatorUid: 3, creatorGid: 4 }, values: [0, 32767] }],
+  queues: [
+    {
+      permissions: { key: 1, id: 6, mode: 0o666, uid: 1, gid: 2, creatorUid: 3, creatorGid: 4 },
+      limitBytes: HIGHEST,
+      messages: [{ type: 7n, text: Buffer.from('text') }],
+    },
+  ],
   sharedMemory: [
     {
       id: 1,

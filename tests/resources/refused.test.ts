@@ -30,6 +30,7 @@ const refused: Readonly<Record<string, string>> = {
   aio: 'THAW_MAPPING',
   'sysv-unattached': 'THAW_SYSV_UNATTACHED',
   'sysv-partial': 'THAW_SYSV_PARTIAL',
+  'sysv-undo': 'THAW_SYSV_UNDO',
   'sysv-outside': 'THAW_SYSV_SHARED',
   'traced-child': 'THAW_TRACED',
   'seccomp-notify': 'THAW_SECCOMP',

@@ -6,8 +6,10 @@ import { closeSync, existsSync, readFileSync, readlinkSync } from 'node:fs'
 import { native } from '../../../native/index.js'
 import { UnsupportedError } from '../../errors.js'
 import type { Program } from '../../program/program.js'
-import type { SeenProcess, SeenTree } from '../description.js'
+import type { Argument } from '../../program/bundle.js'
+import type { Emitter, SeenProcess, SeenTree } from '../description.js'
 import { AT_FDCWD, O_CLOEXEC, O_RDONLY, O_WRONLY } from '../open-flags.js'
+import { asMaker } from '../unix/credentials.js'
 
 /** Who owns an object, and may use it. */
 export interface SysvPermissions {
@@ -75,8 +77,8 @@ export function readTable(process: SeenProcess, kind: SysvKind): SysvLine[] {
   }
 }
 
-export function permissionsOf(line: SysvLine, kind: SysvKind): SysvPermissions {
-  const [key, id, mode, uid, gid, creatorUid, creatorGid] = ['key', `${kind}id`, 'perms', 'uid', 'gid', 'cuid', 'cgid'].map((name) =>
+export function permissionsOf(line: SysvLine, kind: SysvKind, idName = `${kind}id`): SysvPermissions {
+  const [key, id, mode, uid, gid, creatorUid, creatorGid] = ['key', idName, 'perms', 'uid', 'gid', 'cuid', 'cgid'].map((name) =>
     Number(line[name] ?? 0),
   )
   return {
@@ -91,10 +93,54 @@ export function permissionsOf(line: SysvLine, kind: SysvKind): SysvPermissions {
 }
 
 /** Has the next object of a kind get this id (since Linux 3.9, with CONFIG_CHECKPOINT_RESTORE). */
-export function emitNextId(program: Program, kind: SysvKind, id: number): void {
+function emitNextId(program: Program, kind: SysvKind, id: number): void {
   const { bundle } = program
   const text = Buffer.from(`${id}`)
   const fd = program.call('openat', [AT_FDCWD, bundle.string(`/proc/sys/kernel/${kind}_next_id`), O_WRONLY | O_CLOEXEC, 0])
   program.call('write', [fd, bundle.bytes(text), text.length], { equal: text.length })
   program.call('close', [fd])
+}
+
+const IPC_CREAT_EXCL = 0o3000
+const IPC_SET = 1
+/** Of any of the structures that IPC_SET reads, and where all of them have what it sets (struct ipc64_perm). */
+const STATUS_BYTES = 128
+const [UID_AT, GID_AT, MODE_AT] = [4n, 8n, 20n]
+
+/**
+ * Makes an object as it was made, with its id, and gives it to its owner. In the first process, before it forks.
+ *
+ * @param make the call, for these flags
+ * @param more something else that IPC_SET sets, of eight bytes
+ */
+export function emitObject(
+  emitter: Emitter,
+  kind: SysvKind,
+  { id, mode, uid, gid, creatorUid, creatorGid }: SysvPermissions,
+  creator: number,
+  make: (flags: number) => readonly [string, readonly Argument[]],
+  more?: { readonly at: number; readonly value: bigint },
+): void {
+  const { program, bundle } = emitter
+  emitNextId(program, kind, id)
+  const [name, args] = make(mode | IPC_CREAT_EXCL)
+  asMaker(emitter, { pid: creator, uid: creatorUid, gid: creatorGid }, (maker) => maker.call(name, args, { equal: id }))
+  if (uid === creatorUid && gid === creatorGid && more === undefined) return
+  const status = bundle.allocate(STATUS_BYTES)
+  program.store(status + UID_AT, uid, 4)
+  program.store(status + GID_AT, gid, 4)
+  program.store(status + MODE_AT, mode, 4)
+  if (more !== undefined) program.store(status + BigInt(more.at), more.value, 8)
+  program.call(`${kind}ctl`, kind === 'sem' ? [id, 0, IPC_SET, status] : [id, IPC_SET, status])
+}
+
+/** Whose an object is in a namespace that others live in, nothing tells; that the tree uses it, its last user does. @throws UnsupportedError */
+export function refuseForeign({ processes }: SeenTree, what: string, { id, key }: SysvPermissions, user: number): void {
+  const found = processes.find(({ pid }) => pid === user)
+  if (found === undefined) return
+  throw new UnsupportedError(
+    'THAW_SYSV_SHARED',
+    `Cannot checkpoint pid ${found.pid} (${found.name}): it uses System V ${what} ${id} (key 0x${(key >>> 0).toString(16)}), which others may use, too. Start it in an IPC namespace of its own (unshare --ipc).`,
+    { pid: found.pid },
+  )
 }
