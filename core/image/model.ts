@@ -66,6 +66,8 @@ export interface ProcessModel {
   memoryMerge: boolean
   futureLocks: number
   permittedFeatures: bigint
+  stopped: boolean
+  stopTold: boolean
 }
 
 export interface ThreadModel {
