@@ -2,6 +2,7 @@
 export { checkpoint, closeCheckpointPool } from './checkpoint/run.js'
 export type { Checkpoint } from './checkpoint/run.js'
 export type { CheckpointOptions } from './checkpoint/checkpoint.js'
+export type { TreeRoot } from './checkpoint/tree.js'
 export { CheckpointError, ImageError, RestoreError, SandboxError, ThawError, UnsupportedError } from './errors.js'
 export type { ErrorDetails } from './errors.js'
 export { Image, openImage } from './image/image.js'

@@ -68,6 +68,7 @@ static void add_processes(Exports exports) {
   exports.add<reap>("reap");
   exports.add<execute>("execute");
   exports.add<raw_call>("syscall");
+  exports.add<raw_call_in_namespace>("syscallInNamespace");
 }
 
 /** As fs.open has it. */

@@ -242,6 +242,8 @@ export interface Native {
   // --- the rest ------------------------------------------------------------------------------------------------------------
   /** Any system call by name, for those with a single caller. An array is passed as its address and may be written to: it must be large enough. */
   syscall(name: string, args: readonly (number | bigint | Uint8Array)[]): bigint
+  /** The same, made by a helper thread that entered the namespace of `nsFd` first (any but user, mount and time namespaces). */
+  syscallInNamespace(nsFd: number, name: string, args: readonly (number | bigint | Uint8Array)[]): bigint
 }
 
 export interface TaskReadings {

@@ -2,6 +2,7 @@
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { release } from 'node:os'
 import { native } from '../../native/index.js'
+import { watchesGetNumbers } from '../resources/inotify.js'
 import { prctl, withMemory } from './call.js'
 import type { Feature } from './feature.js'
 
@@ -92,6 +93,14 @@ const timerIds: Feature = {
   reasons: { EINVAL: 'it needs Linux 6.16; until then timers are made until the number comes up' },
 }
 
+const watchNumbers: Feature = {
+  name: 'file watches with their numbers (inotify)',
+  neededFor: 'some processes',
+  probe() {
+    if (!watchesGetNumbers()) throw new Error('the kernel was built without CONFIG_CHECKPOINT_RESTORE, or without inotify')
+  },
+}
+
 const sharedMemory: Feature = {
   name: 'System V shared memory',
   neededFor: 'some processes',
@@ -110,5 +119,6 @@ export const kernelFeatures: readonly Feature[] = [
   guardRegions,
   mappingNames,
   timerIds,
+  watchNumbers,
   sharedMemory,
 ]

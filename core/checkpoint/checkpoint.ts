@@ -10,15 +10,16 @@ import type { ImageModel } from '../image/model.js'
 import { currentMachine } from '../image/machine.js'
 import { IMAGE_VERSION } from '../image/version.js'
 import { collectClocks } from '../resources/clocks.js'
-import type { SeenProcess } from '../resources/description.js'
+import type { AskInside, SeenProcess } from '../resources/description.js'
 import { collectDescriptions, seeDescriptors, seenTree } from '../resources/descriptors.js'
 import { keepContents } from '../resources/kept-content.js'
-import type { KeptContent } from '../resources/kept-content.js'
+import type { KeptContent, PlacedContent } from '../resources/kept-content.js'
 import { closeSilently, takeConnections } from '../resources/tcp/silence.js'
-import type { PeerQuestion } from '../resources/unix/peer-question.js'
 import { familyOf } from '../restore/family.js'
 import { Refusals } from '../resources/refusal.js'
 import { SharedMemories } from '../resources/shared-memory.js'
+import { collectSegments } from '../resources/sysv-segment.js'
+import { shareInherited } from './inherited-pages.js'
 import type { GadgetPlace } from './lent-gadgets.js'
 import { PageFile } from './page-file.js'
 import { collectProcess, rehearseProcess } from './process.js'
@@ -109,6 +110,7 @@ function look({ processes }: Tree, options: CheckpointOptions): Rehearsed {
   const tree = seenTree(processes, seen, { ...unasked, options: { tcp: options.tcp ?? 'refuse' } }, [])
   const refusals = new Refusals()
   refusals.gather(() => collectDescriptions(tree))
+  refusals.gather(() => collectSegments(tree))
   const gadgets = new Map<number, GadgetPlace>()
   let pageBytes = 0n
   let known: GadgetPlace | undefined
@@ -135,8 +137,12 @@ async function freezeAndRead(
   const started = native.clockGettime(CLOCK_MONOTONIC)
   try {
     tree.seize(seized)
-    const { model, pageBytes } = readFrozen(tree, seized, rehearsed, options, step)
-    const image = { model, pageBytes, takePages: () => rehearsed.pageFile.take(pageBytes) }
+    const { model, placed, pageBytes: copiedBytes } = readFrozen(tree, seized, rehearsed, options, step)
+    const takePages = (): Pick<RawCheckpoint, 'pageFd' | 'pageBytes'> => {
+      const pageBytes = shareInherited(model, placed, rehearsed.pageFile.fd, copiedBytes)
+      return { pageFd: rehearsed.pageFile.take(pageBytes), pageBytes }
+    }
+    const image = { model, takePages }
     return await settle(tree, seized, options.then ?? 'resume', started, image, commit, step)
   } finally {
     seized.release()
@@ -149,24 +155,25 @@ function readFrozen(
   { gadgets, pageFile }: Rehearsed,
   options: CheckpointOptions,
   step: (name: string) => void,
-): Omit<RawCheckpoint, 'standstillMs' | 'pageFd'> {
+): Omit<RawCheckpoint, 'standstillMs' | 'pageFd'> & { placed: PlacedContent[] } {
   const { processes } = frozen
   const outside = outsideSessions(processes, options.shellJob ?? false)
   using seen = seeDescriptors(processes)
   const blobs: Uint8Array[] = []
   const contents: KeptContent[] = []
-  const peers: PeerQuestion[] = []
+  const asked = new Map<number, AskInside[]>()
   const given: Parameters<typeof seenTree>[2] = {
     options: { tcp: options.tcp ?? 'refuse' },
     frozen: true,
     keepContent: (content) => contents.push(content),
-    askInside: ({ process, fd }, tell) => peers.push({ pid: process.pid, fd, tell }),
+    askInside: ({ pid }, ask) => asked.set(pid, [...(asked.get(pid) ?? []), ask]),
   }
   const tree = seenTree(processes, seen, given, blobs)
   step('descriptors')
   const descriptions = collectDescriptions(tree)
+  const segments = collectSegments(tree)
   step('processes')
-  const collection = { tree, seen, pageFile, peers, sharedMemories: new SharedMemories(), end: 0n }
+  const collection = { tree, seen, pageFile, asked, sharedMemories: new SharedMemories(segments), end: 0n }
   let known: GadgetPlace | undefined
   const models = processes.map((process) => {
     known = gadgets.get(process.pid) ?? known
@@ -176,7 +183,7 @@ function readFrozen(
   const shared = collection.sharedMemories.collect(pageFile, collection.end)
   step('pages')
   pageFile.finish()
-  const pageBytes = keepContents(contents, pageFile.fd, shared.end)
+  const { placed, end: pageBytes } = keepContents(contents, pageFile.fd, shared.end)
   const zombies = frozen.zombies()
   adoptSessions({ processes: models, zombies }, outside)
   familyOf({ processes: models, zombies })
@@ -193,15 +200,14 @@ function readFrozen(
     descriptions,
     blobs,
   }
-  return { model, pageBytes }
+  return { model, pageBytes, placed }
 }
 
 const CLOCK_MONOTONIC = 1
 
 interface Unsettled {
   readonly model: ImageModel
-  readonly pageBytes: bigint
-  takePages(): number
+  takePages(): Pick<RawCheckpoint, 'pageFd' | 'pageBytes'>
 }
 
 /**
@@ -213,28 +219,28 @@ async function settle(
   seized: SeizedTree,
   then: 'resume' | 'stop' | 'kill',
   started: bigint,
-  { takePages, ...image }: Unsettled,
+  { takePages, model }: Unsettled,
   commit: Commit,
   step: (name: string) => void,
 ): Promise<RawCheckpoint> {
   const standstill = (): number => Number(native.clockGettime(CLOCK_MONOTONIC) - started) / 1e6
-  const commitPages = async (): Promise<number> => {
+  const commitPages = async (): Promise<Omit<RawCheckpoint, 'standstillMs'>> => {
     step('image')
-    const pageFd = takePages()
+    const image = { model, ...takePages() }
     try {
-      await commit({ ...image, pageFd })
-      return pageFd
+      await commit(image)
+      return image
     } catch (error) {
-      closeSync(pageFd)
+      closeSync(image.pageFd)
       throw error
     }
   }
   if (then === 'resume') {
     seized.release()
     const standstillMs = standstill()
-    return { ...image, standstillMs, pageFd: await commitPages() }
+    return { ...(await commitPages()), standstillMs }
   }
-  const pageFd = await commitPages()
+  const image = await commitPages()
   const connections =
     then === 'kill'
       ? takeConnections(
@@ -248,5 +254,5 @@ async function settle(
   const standstillMs = standstill()
   if (connections.length > 0) for (const { pidfd } of processes) native.poll(pidfd, POLLIN, DEATH_TIMEOUT_MS)
   closeSilently(connections)
-  return { ...image, standstillMs, pageFd }
+  return { ...image, standstillMs }
 }

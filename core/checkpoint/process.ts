@@ -8,7 +8,7 @@ import type { MappingLine } from '../proc/maps.js'
 import { get } from '../program/registers.js'
 import { timeLimitOf } from '../program/time-limit.js'
 import { collectCredentials } from '../resources/credentials.js'
-import type { SeenProcess, SeenTree } from '../resources/description.js'
+import type { AskInside, SeenProcess, SeenTree } from '../resources/description.js'
 import { descriptorModels } from '../resources/descriptors.js'
 import type { SeenDescriptors } from '../resources/descriptors.js'
 import { keepDeleted } from '../resources/deleted-mapping.js'
@@ -26,7 +26,6 @@ import { leaveCriticalSection } from '../resources/rseq.js'
 import type { SharedMemories } from '../resources/shared-memory.js'
 import { collectScheduling } from '../resources/scheduling.js'
 import { collectThreadSettings } from '../resources/thread-settings.js'
-import type { PeerQuestion } from '../resources/unix/peer-question.js'
 import { leaveVdso } from '../resources/vdso.js'
 import type { Gadgets } from './gadgets.js'
 import { goingOn, unnoticed } from './going-on.js'
@@ -57,7 +56,8 @@ export interface Collection {
   readonly tree: SeenTree
   readonly seen: SeenDescriptors
   readonly pageFile: PageFile
-  readonly peers: readonly PeerQuestion[]
+  /** By process. */
+  readonly asked: ReadonlyMap<number, readonly AskInside[]>
   readonly sharedMemories: SharedMemories
   /** End of what was given a place in the page file. */
   end: bigint
@@ -106,8 +106,8 @@ export function collectProcess(
       step('parasite')
       const region = findHole(lines, REGION_BYTES)
       const pending = pendingIn(pid, threads)
-      const peers = collection.peers.filter((peer) => peer.pid === pid)
-      const { brk, protectionKeys, ...answers } = ask(compileQuestions(pid, region, pending, peers), leader, gadgets, scratch)
+      const asked = collection.asked.get(pid)
+      const { brk, protectionKeys, ...answers } = ask(compileQuestions(pid, region, pending, asked), leader, gadgets, scratch)
       wipe(scratch)
       lent[Symbol.dispose]()
       copy.rest()

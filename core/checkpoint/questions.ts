@@ -1,5 +1,6 @@
 /** What the parasite is asked: all that only the process itself can tell. */
 import type { ProcessModel } from '../image/model.js'
+import type { AskInside } from '../resources/description.js'
 import { innermost, readStatus } from '../proc/status.js'
 import { askIntervalTimers } from '../resources/interval-timers.js'
 import { askPosixTimers } from '../resources/posix-timers.js'
@@ -8,8 +9,6 @@ import { askProcessSettings } from '../resources/process-settings.js'
 import type { ProcessSettings } from '../resources/process-settings.js'
 import { askProtectionKeys } from '../resources/protection-keys.js'
 import { askSignalActions } from '../resources/signal-actions.js'
-import { askPeers } from '../resources/unix/peer-question.js'
-import type { PeerQuestion } from '../resources/unix/peer-question.js'
 import { ParasiteProgram } from './parasite.js'
 import type { ParasiteResults } from './parasite.js'
 
@@ -29,7 +28,7 @@ export interface Questions {
  * @param region a hole in the target's address space
  * @param pending signals of the frozen process
  */
-export function compileQuestions(pid: number, region: bigint, pending: PendingSignals, peers: readonly PeerQuestion[] = []): Questions {
+export function compileQuestions(pid: number, region: bigint, pending: PendingSignals, asked: readonly AskInside[] = []): Questions {
   const program = new ParasiteProgram(region)
   const { main } = program
   const readActions = askSignalActions(main)
@@ -37,10 +36,10 @@ export function compileQuestions(pid: number, region: bigint, pending: PendingSi
   const readPosix = askPosixTimers(main, pid, (tid) => innerTid(pid, tid), pending)
   const readSettings = askProcessSettings(main, pid, readStatus(pid))
   const readKeys = askProtectionKeys(main)
-  const tellPeers = askPeers(main, peers)
+  const tellOthers = asked.map((ask) => ask(main))
   const brk = main.call('brk', [0])
   const read = (results: ParasiteResults): Answers => {
-    tellPeers(results)
+    for (const tell of tellOthers) tell(results)
     return {
       signalActions: readActions(results),
       intervalTimers: readTimers(results),

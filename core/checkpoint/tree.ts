@@ -61,7 +61,8 @@ export class Tree implements Disposable {
       }
       for (const refusal of shared) refusals.add(refusal)
       refusals.throw()
-      if (this.#processes.size === 0) throw new CheckpointError('THAW_NO_PROCESS', 'Cannot checkpoint: there is no process.')
+      if (this.#processes.size === 0)
+        throw new CheckpointError('THAW_NO_PROCESS', 'Cannot checkpoint: all that was started has ended, and left nothing that runs.')
       return
     }
   }

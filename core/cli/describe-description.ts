@@ -23,6 +23,8 @@ const telling: readonly (readonly [field: string, describe: Describe])[] = [
   ['state', plain],
   ['address', (value) => printName(value as Uint8Array)],
   ['peerAddress', (value) => `to ${printName(value as Uint8Array)}`],
+  // Of a unix socket it is a number, which tells nothing.
+  ['peer', (value) => (value instanceof Uint8Array && value.length > SOCKADDR_NL_BYTES ? `to ${printName(value)}` : '')],
   ['position', named('at')],
   ['stream', (value) => ['standard input', 'standard output', 'standard error'][Number(value)] ?? ''],
   ['terminal', () => 'of a terminal'],
@@ -33,6 +35,11 @@ const telling: readonly (readonly [field: string, describe: Describe])[] = [
   ['items', counted('item', 'items')],
   ['watches', counted('watch', 'watches')],
   ['chunks', (value) => `holds ${bytes((value as { data: Uint8Array }[]).reduce((sum, { data }) => sum + data.length, 0))}`],
+  ['received', (value) => `${bytes((value as Uint8Array).length)} to read`],
+  ['unread', (value) => `${bytes((value as Uint8Array).length)} to read`],
+  ['unsent', (value) => `${bytes((value as Uint8Array).length)} to send`],
+  ['port', named('port')],
+  ['groups', counted('group', 'groups')],
   ['queue', counted('message waits', 'messages wait')],
   ['locks', counted('lock', 'locks')],
 ]
@@ -41,7 +48,7 @@ export function describeDescription(description: DescriptionModel | undefined): 
   if (description === undefined) return 'missing'
   const payload = description.payload as Record<string, unknown>
   const words = telling.flatMap(([field, describe]) => (says(payload[field], field) ? [describe(payload[field])] : []))
-  return [description.kind.replaceAll('_', ' '), ...words].join('  ')
+  return [description.kind.replaceAll('_', ' '), ...words].filter((word) => word !== '').join('  ')
 }
 
 /** What is at its default says nothing, but for the number of a stream. */
@@ -58,5 +65,6 @@ function printName(address: Uint8Array): string {
   return Buffer.from(address).toString().replace(/^\0/, '@').replaceAll('\0', '')
 }
 
+const SOCKADDR_NL_BYTES = 12
 const AF_INET = 2
 const AF_INET6 = 10

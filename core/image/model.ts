@@ -1,6 +1,7 @@
 /** The image in memory: mirrors thaw.proto with plain types, 64-bit values as bigint. */
 import type { DeletedFile } from '../resources/deleted-file.js'
 import type { RemovedFolder } from '../resources/removed-folder.js'
+import type { SysvSegment } from '../resources/sysv-segment.js'
 
 export interface ImageModel {
   formatVersion: number
@@ -25,8 +26,10 @@ export interface ZombieModel {
 /** `start` of its pages is an offset in the memory. */
 export interface SharedMemoryModel {
   id: number
+  /** Of whole pages. */
   sizeBytes: bigint
   pages: PageRange[]
+  segment: SysvSegment | null
 }
 
 export interface Machine {

@@ -104,10 +104,22 @@ export function makeDeleted(file: DeletedFile, path: string, isTmpfile: boolean,
   })
 }
 
-/** Once all descriptions of it are open. */
-export function sealDeleted({ memfd }: DeletedFile, maker: DeletedFileMaker, { program }: Emitter): void {
-  if (memfd !== null && !maker.sealed) emitSeals(program, maker.fd, memfd)
+/** Has it sealed when all that it is mapped by is there: what seals forbid may have been done before. */
+export function sealDeleted({ memfd }: DeletedFile, maker: DeletedFileMaker, emitter: Emitter): void {
+  if (memfd !== null && !maker.sealed) toSeal(emitter).push({ memfd, fd: maker.fd })
   maker.sealed = true
+}
+
+interface Unsealed {
+  readonly memfd: Memfd
+  readonly fd: Cell
+}
+
+const toSeal = (emitter: Emitter): Unsealed[] => emitter.shared('unsealed', 'memfds', () => [])
+
+/** In the first process, when the others have all of their memory. */
+export function emitAllSeals(emitter: Emitter): void {
+  for (const { memfd, fd } of toSeal(emitter)) emitSeals(emitter.program, fd, memfd)
 }
 
 const timespec = (ns: bigint): [bigint, bigint] => [ns / 1_000_000_000n, ns % 1_000_000_000n]

@@ -11,11 +11,12 @@ import type { FileIdentity } from '../image/model.js'
 import type { MappingLine } from '../proc/maps.js'
 import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
-import { firstOf, makeDeleted, readDeleted } from './deleted-file.js'
+import { firstOf, makeDeleted, readDeleted, sealDeleted } from './deleted-file.js'
 import type { Emitter, SeenDescription, SeenProcess, SeenTree } from './description.js'
 import { reopen } from './emission.js'
 import { identifyBeside, statusIfThere } from './file-identity.js'
-import { listingTells } from './inotify/watched-path.js'
+import { listingTells } from './inotify/likely-paths.js'
+import { emitPrivateMemfd, mappedMemfd, memfdName } from './memfd.js'
 import { emitNamelessFile } from './nameless-file.js'
 import { O_ACCMODE, O_CLOEXEC, O_PATH, O_RDONLY, O_RDWR } from './open-flags.js'
 
@@ -54,12 +55,16 @@ export function identifyDeleted(process: SeenProcess, tree: SeenTree, line: Mapp
       `${path} is mapped shared, and the file has no name in that folder any more, but one elsewhere`,
       'Restart the process with the new file.',
     )
-  const lines = tree.mappingsOf(process).filter((other) => other.inode === line.inode && other.device === line.device)
-  if (!lines.every(isShared))
+  const showing = tree.processes.map((one) => tree.mappingsOf(one).filter((other) => isSame(other, line)))
+  if (!showing.every((lines) => lines.every(isShared)))
     throw refused(process, line, `${path} was deleted, and is mapped both shared and private`, 'Unmap one of both in the warm-up.')
-  const isFirst = firstOf(status, tree) === undefined && lines[0]?.start === line.start
-  return { ...identity, content: readDeleted(source, status, tree, isFirst) }
+  const isFirst = firstOf(status, tree) === undefined && showing.find((lines) => lines.length > 0)?.[0] === line
+  const content = readDeleted(source, status, tree, isFirst)
+  const name = memfdName(path)
+  return { ...identity, content: name === undefined ? content : { ...content, memfd: mappedMemfd(name, source) } }
 }
+
+const isSame = (a: MappingLine, b: MappingLine): boolean => a.inode === b.inode && a.device === b.device && a.path === b.path
 
 const canWrite = ({ info }: SeenDescription): boolean => (info.flags & O_PATH) === 0 && (info.flags & O_ACCMODE) !== O_RDONLY
 
@@ -117,14 +122,15 @@ function copyFile(source: string, pageFd: number, offset: bigint, sizeBytes: big
 
 /** For private mappings. Open for reading and writing. */
 export function emitDeletedFile(program: Program, { path, sizeBytes, contentOffset }: FileIdentity, pageFile: Cell): Cell {
-  const fd = emitNamelessFile(program, path, false)
+  const name = memfdName(path)
+  const fd = name === undefined ? emitNamelessFile(program, path, false) : emitPrivateMemfd(program, name)
   if (sizeBytes > 0n) program.call('sendfile', [fd, pageFile, program.bundle.words(contentOffset), sizeBytes], { equal: sizeBytes })
   return fd
 }
 
 /** In the process that opens what is shared. */
 export function makeSharedDeleted({ path, content }: FileIdentity, emitter: Emitter): void {
-  if (content !== null) makeDeleted(content, path, false, emitter)
+  if (content !== null) sealDeleted(content, makeDeleted(content, path, false, emitter), emitter)
 }
 
 /** For shared mappings. @param writable it was open for writing when it was mapped */

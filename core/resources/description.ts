@@ -8,6 +8,7 @@
  *   open → connect → place → arm    emitted once per image, run per instance: see `DescriptionKind`
  */
 import type { FileStatus } from '../../native/index.js'
+import type { ParasiteResults } from '../checkpoint/parasite.js'
 import type { Clocks } from '../image/model.js'
 import type { MappingLine } from '../proc/maps.js'
 import type { FdInfo } from '../proc/fdinfo.js'
@@ -47,6 +48,9 @@ export interface SeenDescription {
   duplicate(): number
 }
 
+/** Adds questions to a parasite's program; what is returned passes the answers on. */
+export type AskInside = (program: Program) => (results: ParasiteResults) => void
+
 /** What a kind may ask about the whole tree while it collects. */
 export interface SeenTree {
   readonly processes: readonly SeenProcess[]
@@ -69,8 +73,8 @@ export interface SeenTree {
   addBlob(bytes: Uint8Array): number
   /** Puts part of a file behind the pages in the page file. */
   keepContent(content: KeptContent): void
-  /** Has the process itself ask for the peer's pid (SO_PEERCRED) of a unix socket, by its own pid namespace. `tell` is called before the thaw. */
-  askInside(seen: SeenDescription, tell: (pid: number) => void): void
+  /** Has a process itself ask what it alone can tell, such as pids by its own pid namespace. Answers come before the thaw. */
+  askInside(process: SeenProcess, ask: AskInside): void
 }
 
 /** What a kind may use while it emits. All operations go into the program of the process that opens the tree's descriptions. */

@@ -11,6 +11,7 @@ const EPERM = 1
 const EAGAIN = 11
 const EACCES = 13
 const EEXIST = 17
+const ENODEV = 19
 const EMFILE = 24
 const ENOSPC = 28
 const EADDRINUSE = 98
@@ -21,6 +22,7 @@ const SELF = 'is the process that was checkpointed still running?'
 export function explainFailure({ name, purpose }: Operation, errno: number): Explanation | undefined {
   if (name === 'clone3') return explainPid(errno)
   if (name === 'bind' && errno === EADDRNOTAVAIL) return missingAddress
+  if (errno === ENODEV && /\bmulticast group\b/.test(purpose)) return missingInterface
   if (name === 'connect' && errno === EADDRNOTAVAIL && /\bTCP connection\b/.test(purpose)) return takenConnection
   if (name === 'inotify_init1' || name === 'inotify_add_watch') return explainInotify(errno)
   if (name === 'bind' || name === 'listen') return explainName(/\b(?:TCP|UDP) port (\d+)/.exec(purpose)?.[1], errno)
@@ -43,6 +45,11 @@ const missingAddress: Explanation = {
   code: 'THAW_ADDRESS_MISSING',
   message:
     'its address is none of this network. Restore into the network of the host (--network host), or use the loopback in the warm-up.',
+}
+
+const missingInterface: Explanation = {
+  code: 'THAW_INTERFACE_MISSING',
+  message: 'this network has no such interface. Restore into the network of the host (--network host), or join the group on the loopback.',
 }
 
 const takenConnection: Explanation = {

@@ -71,9 +71,8 @@ function refuseEvents(seen: SeenDescription, tree: SeenTree): void {
   throw refusal(seen, 'THAW_INOTIFY_EVENTS', `is an inotify instance with events (${bytes} bytes) that it has not read`, advice)
 }
 
-/** Asked of an instance of our own. */
 function refuseWithoutNumbers(seen: SeenDescription): void {
-  if (numbersCanBeChosen()) return
+  if (watchesGetNumbers()) return
   throw refusal(
     seen,
     'THAW_INOTIFY_KERNEL',
@@ -84,7 +83,8 @@ function refuseWithoutNumbers(seen: SeenDescription): void {
 
 let answer: boolean | undefined
 
-function numbersCanBeChosen(): boolean {
+/** Asked of an instance of our own. */
+export function watchesGetNumbers(): boolean {
   if (answer !== undefined) return answer
   const fd = Number(native.syscall('inotify_init1', [O_CLOEXEC]))
   try {

@@ -8,21 +8,30 @@ export interface KeptContent {
   readonly source: string
   readonly offset: bigint
   readonly sizeBytes: bigint
-  /** Called with the place in the page file. */
+  /** Called with the place in the page file, and again when that has become another one. */
   kept(at: bigint): void
 }
 
-/** Copies everything to the page file from `end` on; returns the new end. */
-export function keepContents(contents: readonly KeptContent[], pageFd: number, end: bigint): bigint {
-  for (const { source, offset, sizeBytes, kept } of contents) {
+/** Content with its place. */
+export interface PlacedContent {
+  readonly at: bigint
+  readonly content: KeptContent
+}
+
+/** Copies everything to the page file from `end` on. */
+export function keepContents(contents: readonly KeptContent[], pageFd: number, end: bigint): { placed: PlacedContent[]; end: bigint } {
+  const placed: PlacedContent[] = []
+  for (const content of contents) {
+    const { source, offset, sizeBytes } = content
     const fd = native.open(source, O_RDONLY | O_CLOEXEC)
     try {
       native.copyRange(fd, offset, pageFd, end, sizeBytes)
     } finally {
       closeSync(fd)
     }
-    kept(end)
+    content.kept(end)
+    placed.push({ at: end, content })
     end += sizeBytes
   }
-  return end
+  return { placed, end }
 }

@@ -7,6 +7,7 @@ import type { SeenProcess, SeenTree } from './description.js'
 import { identifyDeleted } from './deleted-mapping.js'
 import { identify } from './file-identity.js'
 import { isRingMemory } from './io-uring/mappings.js'
+import { isSegment } from './sysv-segment.js'
 
 const PROT_READ = 1
 const PROT_WRITE = 2
@@ -38,7 +39,7 @@ function collectMapping(process: SeenProcess, tree: SeenTree, line: MappingLine)
     kind,
     offset: kind === MappingKind.filePrivate || kind === MappingKind.fileShared ? line.offset : 0n,
     file,
-    flags: [...line.flags].filter((flag) => carried.has(flag) || (flag === 'mw' && kind === MappingKind.fileShared)),
+    flags: [...line.flags].filter((flag) => carried.has(flag) || (flag === 'mw' && (kind === MappingKind.fileShared || isSegment(line)))),
     name: /^\[anon(_shmem)?:/.test(line.path) ? line.path.slice(line.path.indexOf(':') + 1, -1) : '',
     protectionKey: line.protectionKey,
     sharedMemory: 0,
@@ -61,11 +62,9 @@ function kindOf(process: SeenProcess, line: MappingLine): MappingKind {
   if (isRingMemory(line)) return MappingKind.ioUring
   if (path === '[vdso]') return MappingKind.vdso
   if (path.startsWith('[vvar')) return MappingKind.vvar
-  if (path === '/dev/zero (deleted)' || path.startsWith('[anon_shmem:')) return MappingKind.anonymousShared
+  if (path === '/dev/zero (deleted)' || path.startsWith('[anon_shmem:') || isSegment(line)) return MappingKind.anonymousShared
   if (path === '' || path === '[heap]' || path === '[stack]' || path.startsWith('[anon:')) return MappingKind.anonymous
-  if (path.startsWith('/SYSV')) throw refused(process, line, 'is a SysV shared memory segment')
   if (path.startsWith('/[aio]')) throw refused(process, line, 'is a ring for asynchronous I/O (io_setup)')
-  if (path.startsWith('/memfd:')) throw refused(process, line, `is memory of a memfd (${path})`)
   if (path.startsWith('anon_inode:') || path.startsWith('/anon_hugepage') || (path.startsWith('/dev/') && !path.startsWith('/dev/shm/')))
     throw refused(process, line, `belongs to ${path}`)
   if (path.startsWith('[')) throw refused(process, line, `is ${path}`)

@@ -25,6 +25,12 @@ const F_ADD_SEALS = 1033
 const F_GET_SEALS = 1034
 const EXECUTABLE = 0o111
 
+/** The name of a memfd, by its path without ` (deleted)` behind it. */
+export const memfdName = (path: string): string | undefined => /^\/memfd:(.*)$/s.exec(path)?.[1]
+
+/** Of one that is mapped. @param source in /proc, which leads to it */
+export const mappedMemfd = (name: string, source: string): Memfd => ({ name, seals: sealsBy(source) })
+
 export const isMemfd = (seen: SeenDescription): boolean => link.test(seen.link) && seen.status.links === 0
 
 /** @throws UnsupportedError THAW_HUGETLB for one in huge pages of a pool */
@@ -41,7 +47,10 @@ export function collectMemfd(seen: SeenDescription): Memfd {
 }
 
 function sealsOf(seen: SeenDescription, path: string): number {
-  if ((seen.info.flags & O_PATH) === 0) return native.fcntl(seen.duplicate(), F_GET_SEALS)
+  return (seen.info.flags & O_PATH) === 0 ? native.fcntl(seen.duplicate(), F_GET_SEALS) : sealsBy(path)
+}
+
+function sealsBy(path: string): number {
   const fd = native.open(path, O_RDONLY | O_CLOEXEC)
   try {
     return native.fcntl(fd, F_GET_SEALS)
@@ -53,7 +62,14 @@ function sealsOf(seen: SeenDescription, path: string): number {
 /** Empty, open for reading and writing, and without the seals but for the one that it cannot be made executable. */
 export function emitMemfd(program: Program, { name, seals }: Memfd, mode: number): Cell {
   const born = (seals & F_SEAL_EXEC) !== 0 && (mode & EXECUTABLE) === 0 ? MFD_NOEXEC_SEAL : MFD_EXEC
-  return program.call('memfd_create', [program.bundle.string(name), MFD_CLOEXEC | MFD_ALLOW_SEALING | born])
+  return emitNamed(program, name, MFD_ALLOW_SEALING | born)
+}
+
+/** For private mappings, which neither seals nor modes matter to. */
+export const emitPrivateMemfd = (program: Program, name: string): Cell => emitNamed(program, name, MFD_EXEC)
+
+function emitNamed(program: Program, name: string, flags: number): Cell {
+  return program.call('memfd_create', [program.bundle.string(name), MFD_CLOEXEC | flags])
 }
 
 /** Once it has its content and is mapped wherever it is to be. @param fd open for writing */

@@ -6,7 +6,7 @@ import type { Cell } from '../program/bundle.js'
 import { TTY } from './controlling-terminal.js'
 import { defineKind, homeOf } from './description.js'
 import type { DescriptionKind, Emitter, SeenDescription, SeenTree } from './description.js'
-import { AT_FDCWD, O_ASYNC, O_CLOEXEC, O_NOCTTY, O_NONBLOCK } from './open-flags.js'
+import { AT_FDCWD, O_ASYNC, O_CLOEXEC, O_LARGEFILE, O_NOCTTY, O_NONBLOCK } from './open-flags.js'
 import { collectControl } from './pty/control.js'
 import { mountOptions, openMasters, slavePath } from './pty/numbers.js'
 import type { PtyPair } from './pty/numbers.js'
@@ -31,6 +31,8 @@ export interface Pty {
 }
 
 const TIOCEXCL = 0x540c
+/** _IO('T', 0x41), since Linux 4.13. */
+const TIOCGPTPEER = 0x5441
 const TIOCGEXCL = 0x8004_5440
 
 export const pty: DescriptionKind<unknown> = defineKind<Pty>({
@@ -62,6 +64,8 @@ export const pty: DescriptionKind<unknown> = defineKind<Pty>({
     if (master === undefined) throw new Error(`pseudo-terminal ${number} has no master`)
     if (settings !== null) return master
     const openFlags = (flags & ~O_ASYNC) | O_NOCTTY | O_NONBLOCK | O_CLOEXEC
+    // Only this call leaves O_LARGEFILE out: openpty(3) makes it.
+    if ((flags & O_LARGEFILE) === 0) return emitter.raise(program.call('ioctl', [master, TIOCGPTPEER, openFlags & ~O_CLOEXEC]))
     return emitter.raise(program.call('openat', [AT_FDCWD, program.bundle.string(path), openFlags, 0]))
   },
 

@@ -1,6 +1,6 @@
 /**
  * Memory without a name that is shared (mmap(2) with MAP_SHARED | MAP_ANONYMOUS): a file of the kernel's own, known by its inode, which
- * mappings of one process or of several show. Carried once, made once per instance, and mapped wherever it was.
+ * mappings of one process or of several show; and segments of System V shared memory, which have an id besides. Carried once, made once per instance, and mapped wherever it was.
  */
 import { closeSync } from 'node:fs'
 import { native } from '../../native/index.js'
@@ -14,6 +14,8 @@ import type { SeenProcess } from './description.js'
 import { extentsOf } from './file-extents.js'
 import type { Extent } from './file-extents.js'
 import { O_CLOEXEC, O_RDONLY } from './open-flags.js'
+import { isSegment } from './sysv-segment.js'
+import type { SysvSegment } from './sysv-segment.js'
 
 interface Shown {
   readonly process: SeenProcess
@@ -23,11 +25,18 @@ interface Shown {
 interface Memory {
   readonly id: number
   readonly shown: Shown[]
+  readonly segment: SysvSegment | null
 }
 
 /** All shared memory of a tree, as its mappings are collected. */
 export class SharedMemories {
   readonly #memories = new Map<string, Memory>()
+  readonly #segments: readonly SysvSegment[]
+
+  /** @param segments those of the tree */
+  constructor(segments: readonly SysvSegment[]) {
+    this.#segments = segments
+  }
 
   /** Notes which memory each mapping shows. @param lines the same mappings as /proc prints them */
   note(process: SeenProcess, mappings: readonly Mapping[], lines: readonly MappingLine[]): void {
@@ -35,8 +44,10 @@ export class SharedMemories {
     for (const mapping of mappings) {
       const line = byStart.get(mapping.start)
       if (mapping.kind !== MappingKind.anonymousShared || line === undefined) continue
-      const key = `${line.device} ${line.inode}`
-      const memory = this.#memories.get(key) ?? { id: this.#memories.size + 1, shown: [] }
+      const segment = isSegment(line) ? this.#segments.find(({ permissions }) => BigInt(permissions.id) === line.inode) : undefined
+      // The inode of a segment is its id, which may be the inode of other memory.
+      const key = `${isSegment(line) ? 'segment' : line.device} ${line.inode}`
+      const memory = this.#memories.get(key) ?? { id: this.#memories.size + 1, shown: [], segment: segment ?? null }
       this.#memories.set(key, memory)
       memory.shown.push({ process, mapping })
       mapping.sharedMemory = memory.id
@@ -47,7 +58,7 @@ export class SharedMemories {
   /** Begins to copy what was written of all of it to the page file, from `offset` on. */
   collect(pageFile: PageFile, offset: bigint): { models: SharedMemoryModel[]; end: bigint } {
     let end = offset
-    const models = [...this.#memories.values()].map(({ id, shown }): SharedMemoryModel => {
+    const models = [...this.#memories.values()].map(({ id, shown, segment }): SharedMemoryModel => {
       const pieces = piecesOf(shown)
       const pages: PageRange[] = []
       for (const { mapping, process, start, lengthBytes } of pieces) {
@@ -63,7 +74,7 @@ export class SharedMemories {
         end += lengthBytes
       }
       const sizeBytes = shown.reduce((most, { mapping }) => max(most, mapping.offset + mapping.end - mapping.start), 0n)
-      return { id, sizeBytes, pages }
+      return { id, sizeBytes, pages, segment }
     })
     return { models, end }
   }
@@ -84,11 +95,14 @@ function piecesOf(shown: readonly Shown[]): Piece[] {
     const from = max(offset, covered)
     const to = offset + end - start
     if (from >= to) continue
-    for (const { offset: at, sizeBytes } of writtenIn(one, from, to)) pieces.push({ ...one, start: at, lengthBytes: sizeBytes })
+    for (const { offset: at, sizeBytes } of writtenIn(one, from, to)) pieces.push({ ...one, start: at, lengthBytes: inPages(sizeBytes) })
     covered = to
   }
   return pieces
 }
+
+/** A segment need not end with a page, but its mappings do. */
+const inPages = (bytes: bigint): bigint => ((bytes + PAGE_BYTES - 1n) / PAGE_BYTES) * PAGE_BYTES
 
 /** Where something was ever written. Only who may follow map_files is told; else all of it is read, which looks the same. */
 function writtenIn({ process, mapping }: Shown, from: bigint, to: bigint): Extent[] {

@@ -18,6 +18,7 @@ import { collectSetOptions } from './tcp/own-options.js'
 import { waitsFor } from './tcp/backlog.js'
 import { isTcp } from './tcp/peer.js'
 import { bytesUnread, peekUnread } from './tcp/unread.js'
+import { mayBeInFlight } from './unix/queue.js'
 
 export interface TcpClosed {
   family: number
@@ -81,6 +82,8 @@ function refuseUnread(seen: SeenDescription): never {
 }
 
 function refuseConnection(seen: SeenDescription, tree: SeenTree): void {
+  // Its other end may be what is in flight.
+  if (mayBeInFlight(tree)) return
   const peer = native.getpeername(seen.duplicate())
   const listener = waitsFor(seen, tree)
   if (peer !== null && listener !== undefined)

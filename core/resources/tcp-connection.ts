@@ -35,7 +35,7 @@ const POLLPRI = 0x2
 const POLLERR = 0x8
 const POLLRDHUP = 0x2000
 
-const nothing = { state: 0, sendFrom: 0, receiveFrom: 0, window: new Uint8Array(), largestSegment: 0, negotiated: 0 }
+const nothing = { tcpState: 0, sendFrom: 0, receiveFrom: 0, window: new Uint8Array(), largestSegment: 0, negotiated: 0 }
 const unread: TcpEnd = { ...nothing, received: new Uint8Array(), unsent: new Uint8Array(), sendScale: 0, receiveScale: 0, timestamp: 0 }
 
 export const tcpConnection: DescriptionKind<unknown> = defineKind<TcpConnection>({
@@ -48,7 +48,8 @@ export const tcpConnection: DescriptionKind<unknown> = defineKind<TcpConnection>
     const fd = seen.duplicate()
     const family = socketOf(seen)?.family ?? AF_INET
     const options = collectSetOptions(seen, family)
-    if (!tree.frozen) refuseUnprivilegedReading(seen, family)
+    // What is in flight shows only once the tree stands still.
+    if (!tree.frozen || seen.process.receiver !== undefined) refuseUnprivilegedReading(seen, family)
     // A process that runs would notice that its socket is in repair mode.
     const [end, orphanedBy] = tree.frozen ? read(seen, tree) : [unread, null]
     const deaf = (native.poll(fd, POLLRDHUP, 0) & POLLRDHUP) !== 0 && !isPeerEnded(tcpInfo(seen).state)

@@ -24,8 +24,8 @@ export interface TcpWaiting extends TcpBuffers {
   /** Id of the description. */
   listener: number
   /** In its queue, from 0, of so many. */
-  position: number
-  count: number
+  place: number
+  places: number
   /** Shut down for writing. */
   ended: boolean
   options: SocketOption[]
@@ -44,14 +44,14 @@ export const tcpWaiting: DescriptionKind<unknown> = defineKind<TcpWaiting>({
   recognises: (seen, tree) => isConnected(seen) && placeInQueue(seen, tree) !== undefined,
 
   collect(seen, tree) {
-    const place = placeInQueue(seen, tree)
-    if (place === undefined) throw new Error('a connection that waits no longer')
+    const queued = placeInQueue(seen, tree)
+    if (queued === undefined) throw new Error('a connection that waits no longer')
     const family = socketOf(seen)?.family ?? AF_INET
     const fd = seen.duplicate()
-    const { listener, position, count, ended } = place
+    const { listener, position, count, ended } = queued
     const options = collectSetOptions(seen, family).filter(({ level, option }) => `${level}:${option}` !== WINDOW_CLAMP)
     const names = { address: native.getsockname(fd), peer: native.getpeername(fd) ?? new Uint8Array() }
-    return { ...collectBuffers(seen), ...names, family, listener: listener.id, position, count, ended, options }
+    return { ...collectBuffers(seen), ...names, family, listener: listener.id, place: position, places: count, ended, options }
   },
 
   open(waiting, emitter) {
@@ -62,8 +62,8 @@ export const tcpWaiting: DescriptionKind<unknown> = defineKind<TcpWaiting>({
   connect(waiting, emitter, self) {
     const queue = emitter.shared<{ waiting: TcpWaiting; self: Cell }[]>('tcp-waiting', waiting.listener, () => [])
     queue.push({ waiting, self })
-    if (queue.length < waiting.count) return
-    queue.sort((a, b) => a.waiting.position - b.waiting.position)
+    if (queue.length < waiting.places) return
+    queue.sort((a, b) => a.waiting.place - b.waiting.place)
     queue.forEach((next, i) => {
       if (i > 0) pause(emitter)
       connect(next.waiting, emitter, next.self)

@@ -67,8 +67,9 @@ export class Groups {
     })
   }
 
-  /** Who was forked to found a group has ended. */
-  emitEnds(program: Program, { lostGroups }: Member): void {
+  /** Who was forked to found a group has ended. @returns whether there was anybody */
+  emitEnds(program: Program, { lostGroups }: Member): boolean {
     for (const id of lostGroups) program.for(`group ${id}`, () => program.call('wait4', [id, 0, WALL, 0]))
+    return lostGroups.length > 0
   }
 }

@@ -12,6 +12,7 @@ import { MappingKind } from '../image/model.js'
 import type { Argument, Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import { emitSharedDeleted, makeSharedDeleted } from '../resources/deleted-mapping.js'
+import { emitAllSeals } from '../resources/deleted-file.js'
 import type { Emitter } from '../resources/description.js'
 import { emitFileSystem } from '../resources/file-system.js'
 import { emitIntervalTimers } from '../resources/interval-timers.js'
@@ -26,21 +27,18 @@ import { emitSharedSeccomp } from '../resources/seccomp.js'
 import { emitSignalActions } from '../resources/signal-actions.js'
 import { emitParentDeathSignal } from '../resources/thread-settings.js'
 import { Descriptors } from './descriptor-program.js'
-import { membersOf } from './family.js'
 import type { Member } from './family.js'
+import { Forks } from './forks.js'
 import { Groups } from './groups.js'
 import { emitAdvice, emitInstanceAdvice, emitMapping, emitSeal, writableMapping } from './mapping-program.js'
 import { emitForkedMemory, emitForksOfFirst } from './forked-memory.js'
 import { remainingOf } from './planning.js'
 import type { Planning } from './planning.js'
-import { cloneArgs, CLONE_ARGS_BYTES } from './spawning.js'
 import { keysOf } from './template-program.js'
 import { emitLeader, emitTimeLeft, leave, Threads } from './threads.js'
-import { emitZombie, emitZombiesEnds } from './zombies.js'
+import { emitForgottenEnds, emitZombie, emitZombiesEnds } from './zombies.js'
 
 const CLONE_NEWTIME = 0x80
-const CLONE_PARENT = 0x8000
-const SIGCHLD = 17
 const EUSERS = 87
 const AT_FDCWD = -100
 const O_RDWR_CLOEXEC = 0o2000002
@@ -52,6 +50,7 @@ export class Processes {
   readonly #planning: Planning
   readonly #descriptors: Descriptors
   readonly #groups: Groups
+  readonly #forks: Forks
   /** How many of the others stand at the gate, and are done with what is behind it; whether they may pass, and leave. */
   readonly #ready: bigint
   readonly #go: bigint
@@ -66,13 +65,15 @@ export class Processes {
     const { shared } = planning
     ;[this.#ready, this.#go, this.#done, this.#release] = [shared.word(), shared.word(), shared.word(), shared.word()]
     this.#groups = new Groups(planning)
+    this.#forks = new Forks(planning, (program, member) => this.#emitMember(program, member))
   }
 
   /** @param program of the first process */
   emit(program: Program): void {
     const { family, options, spawn, shared, image } = this.#planning
     if (options.namespaces !== 0) program.for('namespaces', () => program.call('setns', [spawn.init, options.namespaces]))
-    if (this.#others > 0 || image.zombies.length > 0 || image.sharedMemory.length > 0) shared.emit(program, this.#planning)
+    if (this.#others > 0 || image.zombies.length > 0 || image.sharedMemory.length > 0)
+      shared.emit(program, this.#planning, this.#descriptors.emitter(program, 0))
     this.#descriptors.open(program)
     // Nameless files that are only mapped are made here, too, for all to inherit.
     for (const { memory } of image.processes)
@@ -93,8 +94,7 @@ export class Processes {
     emitOwnMemory(program, this.#planning, process, this.#descriptors.emitter(program, index))
     emitFileSystem(program, process, this.#planning.image.descriptions)
     emitProcessSettings(program, process, this.#planning.options.own.oomScoreAdjustment)
-    emitZombiesEnds(program, [...member.elder, ...member.younger])
-    this.#groups.emitEnds(program, member)
+    this.#emitEnds(program, member)
     emitSignalActions(program, process.signalActions)
     const children = childrenOf(member)
     emitQuietStops(program, children)
@@ -102,6 +102,16 @@ export class Processes {
     else this.#emitGateOfOthers(program, member)
     emitAwaitStops(program, children, process.signalActions)
     this.#emitRest(program, process, index)
+  }
+
+  /** Who was forked to end has ended, and what that has sent is forgotten: what was pending, comes from the image. */
+  #emitEnds(program: Program, member: Member): void {
+    const ends = [
+      emitZombiesEnds(program, [...member.elder, ...member.younger]),
+      this.#groups.emitEnds(program, member),
+      this.#forks.emitEnds(program),
+    ]
+    if (ends.includes(true)) emitForgottenEnds(program)
   }
 
   /** Behind the gate. */
@@ -151,9 +161,9 @@ export class Processes {
   #emitFamily(program: Program, member: Member): void {
     const children = [...member.elder, ...member.younger]
     const fork = (): void => {
-      for (const child of member.elder) this.#fork(program, child)
+      this.#forks.emit(program, member.elder)
       if (member.leadsSession) this.#emitSession(program, member)
-      for (const child of member.younger) this.#fork(program, child)
+      this.#forks.emit(program, member.younger)
       this.#groups.emitLost(program, member)
     }
     if (children.length > 0 && member === this.#planning.family.first) emitForksOfFirst(program, this.#planning, fork)
@@ -166,21 +176,6 @@ export class Processes {
     if (process !== undefined) emitControl(this.#descriptors.emitter(program, processes.indexOf(process)), descriptions, pid)
   }
 
-  #fork(program: Program, child: Member): void {
-    const { bundle, failed, stows } = this.#planning
-    const stow = [...membersOf(child)].flatMap(({ process }) => (process === undefined ? [] : (stows.get(process) ?? [])))
-    const kind = child.zombie === undefined ? 'process' : 'zombie'
-    const own = bundle.program(`${kind} ${child.pid}`, failed.instance)
-    program.for(`${kind} ${child.pid}`, () => {
-      for (const one of stow) one.emitForked(program, true)
-      const args = { flags: child.isSibling ? CLONE_PARENT : 0, pid: child.pid, exitSignal: child.isSibling ? 0 : SIGCHLD }
-      program.spawn(own, cloneArgs(this.#planning, args), CLONE_ARGS_BYTES)
-      for (const one of stow) one.emitRelease(program)
-    })
-    for (const one of stow) one.emitForked(own, false)
-    this.#emitMember(own, child)
-  }
-
   #emitGate(program: Program): void {
     const { spawn, bundle, spareTid } = this.#planning
     program.for('gate', () => {
@@ -188,6 +183,7 @@ export class Processes {
       this.#awaitAdoption(program)
       program.waitFor(spareTid, 0)
       if (this.#others > 0) program.waitFor(this.#ready, this.#others)
+      emitAllSeals(this.#descriptors.emitter(program, 0))
       program.call('write', [spawn.status, byte, 1], { equal: 1 })
       program.call('read', [spawn.gate, byte, 1], { equal: 1 })
       if (this.#others > 0) program.add(this.#go, 1)

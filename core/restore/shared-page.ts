@@ -5,10 +5,14 @@
 import type { ImageModel, Mapping, SharedMemoryModel } from '../image/model.js'
 import { MappingKind } from '../image/model.js'
 import type { Program } from '../program/program.js'
+import type { Emitter } from '../resources/description.js'
+import { emitReattached, emitSegment } from '../resources/sysv-segment.js'
+import { writableMapping } from './mapping-program.js'
 import { emitContents } from './template-program.js'
 import type { Planning } from './planning.js'
 
 const PAGE_BYTES = 4096n
+const PROT_READ = 1
 const PROT_READ_WRITE = 3
 const MAP_SHARED_FIXED = 0x100001
 const MAP_SHARED_ANONYMOUS_FIXED = 0x100021
@@ -43,7 +47,7 @@ export class SharedPage {
   }
 
   /** In the first process, before it forks. Named like the interpreter's mapping, which stays, too. */
-  emit(program: Program, planning: Planning): void {
+  emit(program: Program, planning: Planning, emitter: Emitter): void {
     program.for('shared page', () => {
       const fd = program.call('memfd_create', [program.bundle.string('thaw-restorer'), 1])
       program.call('ftruncate', [fd, this.#sizeBytes])
@@ -52,7 +56,8 @@ export class SharedPage {
     })
     program.for('shared memory', () => {
       for (const { at, memory } of this.#memories.values()) {
-        program.call('mmap', [at, memory.sizeBytes, PROT_READ_WRITE, MAP_SHARED_ANONYMOUS_FIXED, -1, 0], { equal: at })
+        if (memory.segment !== null) emitSegment(emitter, memory.segment, at, planning.root.pid)
+        else program.call('mmap', [at, memory.sizeBytes, PROT_READ_WRITE, MAP_SHARED_ANONYMOUS_FIXED, -1, 0], { equal: at })
         const pages = memory.pages.map((range) => ({ ...range, start: at + range.start }))
         emitContents(program, planning.pageFile, pages)
       }
@@ -65,8 +70,14 @@ export class SharedPage {
     if (memory === undefined || mapping.kind !== MappingKind.anonymousShared)
       throw new Error(`the image has no shared memory ${mapping.sharedMemory}`)
     const length = mapping.end - mapping.start
+    // What was attached for reading can never be made writable.
+    const { segment } = memory.memory
+    const readOnly = segment !== null && !writableMapping(mapping)
+    if (readOnly) emitReattached(program, segment, memory.at, false)
     program.call('mremap', [memory.at + mapping.offset, 0, length, MREMAP_MAYMOVE_FIXED, mapping.start], { equal: mapping.start })
-    if (mapping.protection !== PROT_READ_WRITE) program.call('mprotect', [mapping.start, length, mapping.protection])
+    if (mapping.protection !== (readOnly ? PROT_READ : PROT_READ_WRITE))
+      program.call('mprotect', [mapping.start, length, mapping.protection])
+    if (readOnly) emitReattached(program, segment, memory.at, true)
   }
 
   /** The shared memory is where it belongs; the words stay as long as others may wait by them. */

@@ -117,15 +117,17 @@ function helperPid({ image, family, options }: Planning): { pid?: number } {
   return options.pidNamespace === 'new' ? { pid: unusedPid(image) } : {}
 }
 
-function unusedPid(image: ImageModel): number {
+const unusedPid = (image: ImageModel): number => unusedPids(image).next().value as number
+
+/** Pids that nothing of the image has, not even for a moment. */
+export function* unusedPids(image: ImageModel): Generator<number> {
   const used = new Set([
     ...image.descriptions.flatMap(({ kind, payload }) => kindNamed(kind).pids?.(payload) ?? []),
     ...image.processes.flatMap(({ pid, groupId, sessionId, threads }) => [pid, groupId, sessionId, ...threads.map(({ tid }) => tid)]),
+    ...image.sharedMemory.flatMap(({ segment }) => segment?.creator ?? []),
     ...image.zombies.flatMap(({ pid, groupId, sessionId }) => [pid, groupId, sessionId]),
   ])
-  let pid = 2
-  while (used.has(pid)) pid++
-  return pid
+  for (let pid = 2; ; pid++) if (!used.has(pid)) yield pid
 }
 
 export interface CloneArguments {

@@ -114,9 +114,10 @@ export class Template implements AsyncDisposable {
   async spawn(options: SpawnOptions): Promise<Instance> {
     const requested = performance.now()
     const sandbox = await this.#host.createSandbox(this.#options)
+    let instance: Instance | undefined
     try {
       const streams = this.#request(sandbox, options.stdio)
-      const instance = new Instance({
+      instance = new Instance({
         sandbox,
         ...streams,
         image: this.#image,
@@ -130,7 +131,8 @@ export class Template implements AsyncDisposable {
       if (options.standby !== true) await instance.running()
       return instance
     } catch (error) {
-      await sandbox[Symbol.asyncDispose]()
+      // What of it has come to be may have to be reaped.
+      await (instance ?? sandbox)[Symbol.asyncDispose]()
       throw error
     }
   }

@@ -28,11 +28,14 @@ export function emitZombie(program: Program, member: Member, { status, name, pid
   program.call('rt_sigprocmask', [SIG_UNBLOCK, bundle.words(1n << BigInt(signal - 1)), 0, MASK_BYTES])
 }
 
-/** They have ended, and what that sent to their parent is forgotten: what it had pending, it gets from the image. */
-export function emitZombiesEnds(program: Program, children: readonly Member[]): void {
+/** They have ended. @returns whether there are any */
+export function emitZombiesEnds(program: Program, children: readonly Member[]): boolean {
   const zombies = children.filter(({ zombie }) => zombie !== undefined)
   for (const { pid } of zombies) program.for(`zombie ${pid}`, () => program.call('waitid', [P_PID, pid, 0, WEXITED | WNOWAIT, 0]))
-  // A default action that ignores the signal drops what is pending (sigaction(2)).
-  if (zombies.length > 0)
-    program.for('SIGCHLD', () => program.call('rt_sigaction', [SIGCHLD, program.bundle.words(0, 0, 0, 0), 0, MASK_BYTES]))
+  return zombies.length > 0
+}
+
+/** A default action that ignores the signal drops what is pending of it (sigaction(2)). */
+export function emitForgottenEnds(program: Program): void {
+  program.for('SIGCHLD', () => program.call('rt_sigaction', [SIGCHLD, program.bundle.words(0, 0, 0, 0), 0, MASK_BYTES]))
 }

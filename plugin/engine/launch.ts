@@ -46,12 +46,6 @@ export class Launch {
   }
 
   async start(command: Command): Promise<{ number: number; exited: Promise<ExitStatus>; output: readonly number[] }> {
-    if (this.#processes.length > 0) {
-      throw new FixtureError(
-        'THAW_ONE_PROCESS',
-        `Fixture "${this.#name}" starts a second command, ${command.command}. A fixture can start one for now; use two fixtures for two servers.`,
-      )
-    }
     const sandbox = await this.sandbox()
     const pipes = openOutputPipes()
     try {
@@ -69,18 +63,18 @@ export class Launch {
     this.#phase = 'finishing'
     const warmUpMs = performance.now() - this.#startedAt
     try {
-      const [root] = this.#processes
-      if (!root) {
+      if (this.#processes.length === 0) {
         throw new FixtureError(
           'THAW_NOTHING_STARTED',
           `The warm-up of "${this.#name}" started nothing: there is nothing to restore. Use start().`,
         )
       }
-      await connectionsClosed((await this.sandbox()).initPid)
+      const { initPid } = await this.sandbox()
+      await connectionsClosed(initPid)
       const { image, standstillMs, totalMs } = await before(
         CHECKPOINT_TIMEOUT_MS,
         'The checkpoint',
-        checkpoint(root.pid, { then: 'kill', tcp: 'refuse' }),
+        checkpoint({ belowInit: initPid }, { then: 'kill', tcp: 'refuse' }),
       )
       const loadedFrom = performance.now()
       const template = await image.load(this.#host, { network: 'new' })

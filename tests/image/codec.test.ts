@@ -54,7 +54,20 @@ const image: ImageModel = {
   descriptions: descriptionKinds.map(({ name }, i) => description(i + 1, name, payloads[name] ?? {})),
   blobs: [Uint8Array.of(1, 2), new Uint8Array()],
   zombies: [{ pid: 9, parentPid: 7, groupId: 7, sessionId: 7, name: 'gone', status: 0x100 }],
-  sharedMemory: [{ id: 1, sizeBytes: HIGHEST, pages: [{ start: 4096n, pageCount: 1n, fileOffset: 8192n }] }],
+  sharedMemory: [
+    {
+      id: 1,
+      sizeBytes: HIGHEST,
+      pages: [{ start: 4096n, pageCount: 1n, fileOffset: 8192n }],
+      segment: {
+        permissions: { key: -7, id: 3, mode: 0o600, uid: 1, gid: 2, creatorUid: 3, creatorGid: 4 },
+        sizeBytes: HIGHEST,
+        creator: 8,
+        removed: true,
+        locked: true,
+      },
+    },
+  ],
 }
 
 const isDamaged = expect.objectContaining({ name: 'ImageError', code: 'THAW_IMAGE_DAMAGED', path: '/images/x' })

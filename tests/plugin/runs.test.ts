@@ -28,6 +28,14 @@ describe.each(VERSIONS)('%s', (version) => {
     },
   )
 
+  it('a fixture of several commands, with connections between them and children', async () => {
+    await using project = new OuterProject(version)
+    const { exitCode, text, tests } = await project.run('pair')
+    expect({ exitCode, failed: tests.flatMap(({ failureMessages }) => failureMessages) }, text).toEqual({ exitCode: 0, failed: [] })
+    expect(tests).toHaveLength(4)
+    expect(await project.leftovers(1000)).toEqual([])
+  })
+
   it('neither a warm-up nor waiting for one counts against the timeout of a test', async () => {
     await using project = new OuterProject(version)
     const { exitCode, text, tests } = await project.run('patient', '--hookTimeout=2500')

@@ -6,7 +6,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, expect } from 'vitest'
-import { checkpoint, closeCheckpointPool, type Host, type Instance, openHost, type Sandbox, type Template } from '../../dist/core/index.js'
+import {
+  checkpoint,
+  closeCheckpointPool,
+  type Host,
+  type Image,
+  type Instance,
+  openHost,
+  type Sandbox,
+  type Template,
+} from '../../dist/core/index.js'
 
 /** How many copies of one image a program is used as: more than these for a soak. */
 const COPIES = Number(process.env['THAW_COPIES'] ?? 3)
@@ -36,6 +45,12 @@ export function sharedHost(): () => Promise<Host> {
     await closeCheckpointPool()
   })
   return () => (host ??= openHost())
+}
+
+/** A program that has been checkpointed. */
+export interface Restorable extends AsyncDisposable {
+  readonly image: Image
+  restore(): Promise<Running>
 }
 
 /** A program, the original or a copy. What it prints goes to `output` in its folder. */
@@ -97,6 +112,24 @@ export class Running implements AsyncDisposable {
   async #copyOf(template: Template): Promise<Running> {
     const instance = await withStreams(this.folder, (stdio) => template.spawn({ stdio }))
     return new Running(this.#host, this.folder, instance.pid, instance)
+  }
+
+  /** Checkpoints it, ends it, and loads the image, to be restored from as often as wanted. */
+  async become(): Promise<Restorable> {
+    const { image } = await checkpoint(this.pid, { then: 'kill' })
+    await this[Symbol.asyncDispose]()
+    const template = await image.load(this.#host, { network: 'new' })
+    return {
+      restore: async () => {
+        const instance = await withStreams(this.folder, (stdio) => template.spawn({ stdio }))
+        return new Running(this.#host, this.folder, instance.pid, instance)
+      },
+      image,
+      [Symbol.asyncDispose]: async () => {
+        await template[Symbol.asyncDispose]()
+        await image[Symbol.asyncDispose]()
+      },
+    }
   }
 
   async connect(port: number): Promise<Socket> {

@@ -7,6 +7,7 @@ const EAGAIN = 11
 const EADDRINUSE = 98
 const EACCES = 13
 const EADDRNOTAVAIL = 99
+const ENODEV = 19
 
 test.each([
   ['bind', 'descriptor 3 (tcp listener): TCP port 3000', EADDRINUSE, 'THAW_PORT_TAKEN'],
@@ -14,6 +15,7 @@ test.each([
   ['bind', 'descriptor 3 (tcp listener): TCP port 80', EACCES, 'THAW_PORT_REFUSED'],
   ['bind', 'descriptor 3 (unix socket): name @x', EADDRINUSE, 'THAW_NAME_TAKEN'],
   ['bind', 'descriptor 3 (udp socket): UDP port 53', EADDRNOTAVAIL, 'THAW_ADDRESS_MISSING'],
+  ['setsockopt', 'descriptor 3 (udp socket): multicast group 224.0.0.251 on interface 2', ENODEV, 'THAW_INTERFACE_MISSING'],
   ['connect', 'descriptor 3 (tcp connection): TCP connection 127.0.0.1:1 to 127.0.0.1:2', EADDRNOTAVAIL, 'THAW_PORT_TAKEN'],
   ['fcntl', 'descriptor 3 (regular file): POSIX lock', EAGAIN, 'THAW_FILE_LOCKED'],
   ['flock', 'descriptor 3 (regular file): flock', EAGAIN, 'THAW_FILE_LOCKED'],

@@ -10,7 +10,7 @@ afterAll(closeCheckpointPool)
 
 /** What `refused.c` holds, and the code of the error. */
 const refused: Readonly<Record<string, string>> = {
-  'mapped-memfd': 'THAW_MAPPING',
+  'private-memfd': 'THAW_FILE_REPLACED',
   'hugetlb-memfd': 'THAW_HUGETLB',
   'memfd-secret': 'THAW_FILE_UNNAMED',
   inotify: 'THAW_INOTIFY_EVENTS',
@@ -19,6 +19,7 @@ const refused: Readonly<Record<string, string>> = {
   userfaultfd: 'THAW_DESCRIPTOR',
   perf: 'THAW_DESCRIPTOR',
   bpf: 'THAW_DESCRIPTOR',
+  'socket-filter': 'THAW_SOCKET_FILTER',
   raw: 'THAW_DESCRIPTOR',
   netlink: 'THAW_NETLINK_QUEUE',
   packet: 'THAW_DESCRIPTOR',
@@ -27,7 +28,9 @@ const refused: Readonly<Record<string, string>> = {
   kmsg: 'THAW_DESCRIPTOR',
   namespace: 'THAW_DESCRIPTOR',
   aio: 'THAW_MAPPING',
-  'sysv-shm': 'THAW_MAPPING',
+  'sysv-unattached': 'THAW_SYSV_UNATTACHED',
+  'sysv-partial': 'THAW_SYSV_PARTIAL',
+  'sysv-outside': 'THAW_SYSV_SHARED',
   'traced-child': 'THAW_TRACED',
   'seccomp-notify': 'THAW_SECCOMP',
   'seccomp-sigreturn': 'THAW_SECCOMP',

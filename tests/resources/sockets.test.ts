@@ -47,7 +47,7 @@ test('a connection that waits to be accepted is carried without data, and refuse
   native.connectSocket(client, native.getsockname(listening))
   {
     using tree = new OwnTree()
-    expect(tree.collect(client)).toMatchObject({ listener: tree.seen(listening).id, position: 0, count: 1, ended: false })
+    expect(tree.collect(client)).toMatchObject({ listener: tree.seen(listening).id, place: 0, places: 1, ended: false })
     expect(tree.collect(listening)).toMatchObject({ backlog: 7 })
   }
   native.sendMessage(client, Buffer.from('unread'), [])

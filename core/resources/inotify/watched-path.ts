@@ -2,33 +2,25 @@
  * By which path a watched inode is reached again. The kernel tells only the inode: who may, asks for its path by its handle; anybody else
  * looks where a program's files usually are.
  */
-import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { readlinkSync } from 'node:fs'
 import { native } from '../../../native/index.js'
-import type { SeenDescription, SeenProcess, SeenTree } from '../description.js'
 import { homeOf } from '../description.js'
+import type { SeenDescription, SeenProcess, SeenTree } from '../description.js'
 import { refusal } from '../refusal.js'
 import { handleOf, mountsOf, pathOfHandle } from './file-handle.js'
 import type { Mount } from './file-handle.js'
-import { parseWatch } from './watch-line.js'
+import { likelyPaths } from './likely-paths.js'
 import type { SeenWatch } from './watch-line.js'
 
 /** Paths that were found before, each verified again: what was found out before the freeze need not be looked for in it. */
 const known = new Map<string, string>()
 const MOST_KNOWN = 100_000
-/** Folders whose entries are looked at before a search is given up. */
-const MOST_FOLDERS = 10_000
-/** Without files of a program's own, or without an end. */
-const NOT_SEARCHED = new Set(['/', '/proc', '/sys', '/dev', '/run', '/usr', '/home', '/root', '/var', '/tmp'])
-/** IN_ACCESS, IN_CLOSE_NOWRITE, IN_OPEN. */
-const LISTING = 0x31
+const finders = new WeakMap<SeenTree, Map<SeenProcess, Finder>>()
 
 /** @throws UnsupportedError THAW_INOTIFY_PATH */
 export function watchedPath(watch: SeenWatch, seen: SeenDescription, tree: SeenTree): string {
   const home = homeOf(seen)
-  const leads = matcher(watch, home)
-  const key = `${watch.device}:${watch.inode}:${watch.handle}`
-  const path = [known.get(key)].find(leads) ?? byHandle(watch, home, leads) ?? searched(home, tree, leads)
+  const path = finderOf(home, tree).find(watch)
   const inside = path === undefined ? undefined : belowRoot(home, path)
   if (path === undefined || inside === undefined)
     throw refusal(
@@ -38,89 +30,81 @@ export function watchedPath(watch: SeenWatch, seen: SeenDescription, tree: SeenT
       'Close the watch in the warm-up, or run thaw as root, who can ask for its path.',
     )
   if (known.size >= MOST_KNOWN) known.clear()
-  known.set(key, path)
+  known.set(keyOf(watch), path)
   return inside
 }
 
-type Leads = (path: string | undefined) => path is string
-
-/** Whether a path, as /proc prints it for the process, leads to the watched inode. */
-function matcher({ device, inode, handle }: SeenWatch, { pid, rootPath }: SeenProcess): Leads {
-  const devices = new Map(mountsOf(pid).map((mount) => [mount.id, mount.device]))
-  return (path): path is string => {
-    if (path === undefined) return false
-    const found = handleOf(rootPath + path)
-    if (found !== undefined && handle !== '') return found.handle === handle && devices.get(found.mountId) === device
-    return hasInode(rootPath + path, inode, device)
-  }
+function finderOf(home: SeenProcess, tree: SeenTree): Finder {
+  const ofTree = finders.get(tree) ?? new Map<SeenProcess, Finder>()
+  finders.set(tree, ofTree)
+  const finder = ofTree.get(home) ?? new Finder(home, tree)
+  ofTree.set(home, finder)
+  return finder
 }
 
-/** For file systems without handles. */
-function hasInode(path: string, inode: bigint, device: number): boolean {
-  try {
-    const status = native.statPath(path, false)
-    const major = Number((status.device >> 8n) & 0xfffn)
-    const minor = Number((status.device & 0xffn) | ((status.device >> 12n) & 0xfff00n))
-    return status.inode === inode && major * 2 ** 20 + minor === device
-  } catch {
-    return false
-  }
-}
+/** By inode only on file systems without handles. */
+const keyOf = ({ device, handle, inode }: Pick<SeenWatch, 'device' | 'handle' | 'inode'>): string =>
+  `${device}:${handle === '' ? inode : handle}`
 
-/** A mount may show a part of its file system only. */
-function byHandle({ device, handle }: SeenWatch, { pid, rootPath }: SeenProcess, leads: Leads): string | undefined {
-  if (handle === '') return undefined
-  for (const { point } of mountsOf(pid).filter((mount: Mount) => mount.device === device)) {
-    const path = pathOfHandle(rootPath + point, handle)
-    const seenInside = path?.startsWith(`${rootPath}/`) === true ? path.slice(rootPath.length) : path
-    for (const candidate of [seenInside, path]) if (leads(candidate)) return candidate
-  }
-  return undefined
-}
+/** The files of a process. Its folders are gone through once, however many watches there are, and no further than needed. */
+class Finder {
+  readonly #home: SeenProcess
+  readonly #mounts: readonly Mount[]
+  readonly #devices: ReadonlyMap<number, number>
+  readonly #found = new Map<string, string>()
+  readonly #likely: Generator<string, void>
 
-/** Files of the process, what stands beside them, and what is below its folders. */
-function searched(home: SeenProcess, tree: SeenTree, leads: Leads): string | undefined {
-  const near = [...new Set(candidates(home, tree).flatMap((path) => [path, dirname(path)]))]
-  const direct = near.find(leads)
-  if (direct !== undefined || tree.frozen || listingTells(tree)) return direct
-  const folders = new Set(near.filter((path) => !NOT_SEARCHED.has(path)))
-  for (const folder of folders) {
-    if (folders.size > MOST_FOLDERS) break
-    for (const entry of entriesOf(home.rootPath + folder)) {
-      const path = join(folder, entry.name)
-      if (leads(path)) return path
-      // A set is gone through in the order of its growth: what is near comes first.
-      if (entry.isDirectory()) folders.add(path)
+  constructor(home: SeenProcess, tree: SeenTree) {
+    this.#home = home
+    this.#mounts = mountsOf(home.pid)
+    this.#devices = new Map(this.#mounts.map(({ id, device }) => [id, device]))
+    this.#likely = likelyPaths(home, tree)
+  }
+
+  find(watch: SeenWatch): string | undefined {
+    const wanted = keyOf(watch)
+    const before = known.get(wanted)
+    if (before !== undefined && this.#keys(before).includes(wanted)) return before
+    return this.#byHandle(watch) ?? this.#searched(wanted)
+  }
+
+  /** A mount may show a part of its file system only. */
+  #byHandle(watch: SeenWatch): string | undefined {
+    const { rootPath } = this.#home
+    if (watch.handle === '') return undefined
+    for (const { point } of this.#mounts.filter(({ device }) => device === watch.device)) {
+      const path = pathOfHandle(rootPath + point, watch.handle)
+      if (path === undefined) continue
+      const inside = path.startsWith(`${rootPath}/`) ? path.slice(rootPath.length) : path
+      for (const candidate of [inside, path]) if (this.#keys(candidate).includes(keyOf(watch))) return candidate
     }
+    return undefined
   }
-  return undefined
-}
 
-/** Whether a folder that is listed makes an event for the tree, which must not be able to tell that it is looked at. */
-export function listingTells({ descriptions }: SeenTree): boolean {
-  return descriptions.some(({ info }) => info.lines.some((line) => ((parseWatch(line)?.mask ?? 0) & LISTING) !== 0))
-}
+  #searched(wanted: string): string | undefined {
+    while (!this.#found.has(wanted)) {
+      const { value: path, done } = this.#likely.next()
+      if (done === true) break
+      for (const key of this.#keys(path)) if (!this.#found.has(key)) this.#found.set(key, path)
+    }
+    return this.#found.get(wanted)
+  }
 
-function candidates({ pid }: SeenProcess, tree: SeenTree): string[] {
-  const folder = readlinkSync(`/proc/${pid}/cwd`)
-  const words = ['cmdline', 'environ'].flatMap((file) => readIfAllowed(`/proc/${pid}/${file}`).split(/[\0=:]/))
-  const named = words.filter((word) => word !== '' && word.length < 4096).map((word) => resolve(folder, word))
-  const links = tree.descriptions.map(({ link }) => link).filter((link) => link.startsWith('/'))
-  const found = [...known.values()]
-  return [folder, ...links, ...named, ...found, readlinkSync(`/proc/${pid}/exe`), readlinkSync(`/proc/${pid}/root`), '/etc', '/tmp']
-}
-
-function readIfAllowed(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
+  /** Of what stands at a path, as /proc prints it for the process. */
+  #keys(path: string): string[] {
+    const reachable = this.#home.rootPath + path
+    const handle = handleOf(reachable)
+    const device = handle === undefined ? undefined : this.#devices.get(handle.mountId)
+    const byHandle = handle === undefined || device === undefined ? [] : [keyOf({ device, handle: handle.handle, inode: 0n })]
+    return [...byHandle, ...inodeKeys(reachable)]
   }
 }
 
-function entriesOf(folder: string): { readonly name: string; isDirectory(): boolean }[] {
+function inodeKeys(path: string): string[] {
   try {
-    return readdirSync(folder, { withFileTypes: true })
+    const { device, inode } = native.statPath(path, false)
+    const [major, minor] = [Number((device >> 8n) & 0xfffn), Number((device & 0xffn) | ((device >> 12n) & 0xfff00n))]
+    return [keyOf({ device: major * 2 ** 20 + minor, handle: '', inode })]
   } catch {
     return []
   }

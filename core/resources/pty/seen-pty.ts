@@ -1,5 +1,5 @@
 /** Which end of which pseudo-terminal (pty(7)) a descriptor is, and who else has that open. */
-import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
+import { readdirSync, readlinkSync } from 'node:fs'
 import { native } from '../../../native/index.js'
 import { readStat } from '../../proc/status.js'
 import { homeOf } from '../description.js'
@@ -23,6 +23,7 @@ export interface SeenPty {
 const TIOCGPTN = 0x8004_5430
 /** _IOR('T', 0x32, unsigned int): the device of the terminal, of a master its slave's. */
 const TIOCGDEV = 0x8004_5432
+const KCMP_FILE = 0
 const TIOCGSID = 0x5429
 const PTMX = (5n << 8n) | 2n
 const SLAVE_MAJOR = 136
@@ -100,21 +101,22 @@ export function askNumber(seen: SeenDescription, request: number): number | unde
 }
 
 /** The first process outside the tree that has one of the ends open. */
-export function holderOutside({ number, slaves }: SeenPty, tree: SeenTree): number | undefined {
+export function holderOutside(pty: SeenPty, tree: SeenTree): number | undefined {
   const inside = new Set([process.pid, ...tree.processes.map(({ pid }) => pid)])
-  const device = slaves.find(({ link }) => link !== '/dev/tty')?.status.device
   return readdirSync('/proc')
     .map(Number)
-    .find((pid) => pid > 0 && !inside.has(pid) && holds(pid, number, device))
+    .find((pid) => pid > 0 && !inside.has(pid) && holds(pid, pty))
 }
 
-function holds(pid: number, number: number, device: bigint | undefined): boolean {
+/** Numbers may be those of another instance of devpts: a slave has its device, and a master is one description only. */
+function holds(pid: number, { number, master, slaves }: SeenPty): boolean {
+  const device = slaves.find(({ link }) => link !== '/dev/tty')?.status.device
   try {
     return readdirSync(`/proc/${pid}/fd`).some((fd) => {
       const path = `/proc/${pid}/fd/${fd}`
       const link = readlinkSync(path)
       if (link === `/dev/pts/${number}`) return native.statPath(path).device === device
-      return link.endsWith('/ptmx') && readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1').includes(`tty-index:\t${number}\n`)
+      return link === master.link && native.kcmp(master.process.pid, pid, KCMP_FILE, master.fd, Number(fd)) === 0
     })
   } catch {
     // Gone meanwhile, or of another user.

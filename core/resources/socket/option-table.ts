@@ -16,6 +16,8 @@ export const IPPROTO_UDP = 17
 export const IPPROTO_IPV6 = 41
 export const SOL_SOCKET = 1
 
+export const IP_OPTIONS = 4
+
 export const SO_REUSEADDR = 2
 export const SO_SNDBUF = 7
 export const SO_RCVBUF = 8
@@ -34,6 +36,9 @@ const table = (level: number, entries: readonly (readonly [option: number, bytes
 /** The name of a device needs as much room as names may have, IFNAMSIZ; a congestion control's TCP_CA_NAME_MAX is the same. */
 const NAME_BYTES = 16
 const INT = 4
+/** MAX_IPOPTLEN; those of IPv6 count their eights in a byte. */
+const MOST_IP_OPTIONS = 40
+const MOST_IPV6_OPTIONS = 2048
 const TIMEVAL = 16
 
 /**
@@ -50,23 +55,24 @@ const socketOptions = table(SOL_SOCKET, [
 ]) // prettier-ignore
 
 /**
- * tos, ttl, hdrincl, recvopts, retopts, pktinfo, mtu_discover, recverr, recvttl, recvtos, freebind, transparent, minttl, nodefrag,
+ * options, tos, ttl, hdrincl, recvopts, retopts, pktinfo, mtu_discover, recverr, recvttl, recvtos, freebind, transparent, minttl, nodefrag,
  * checksum, bind_address_no_port, recvfragsize, recverr_rfc4884, multicast_ttl, multicast_loop, multicast_all, unicast_if,
  * local_port_range
  */
 const ipOptions = table(IPPROTO_IP, [
-  [1, INT], [2, INT], [6, INT], [7, INT], [8, INT], [10, INT], [11, INT], [12, INT], [13, INT], [15, INT], [19, INT], [21, INT],
+  [IP_OPTIONS, MOST_IP_OPTIONS], [1, INT], [2, INT], [6, INT], [7, INT], [8, INT], [10, INT], [11, INT], [12, INT], [13, INT], [15, INT], [19, INT], [21, INT],
   [22, INT], [23, INT], [24, INT], [25, INT], [26, INT], [33, INT], [34, INT], [49, INT], [50, INT], [51, INT],
 ]) // prettier-ignore
 
 /**
  * v6only first, since it decides what a name means; then unicast_hops, multicast_hops, multicast_loop, mtu_discover, recverr,
  * flowinfo_send, recvpktinfo, recvhoplimit, recvrthdr, recvhopopts, recvdstopts, recvtclass, tclass, autoflowlabel, addr_preferences,
- * minhopcount, recvorigdstaddr, transparent, unicast_if, recvfragsize, freebind, dontfrag
+ * minhopcount, recvorigdstaddr, transparent, unicast_if, recvfragsize, freebind, dontfrag; hopopts, rthdrdstopts, rthdr, dstopts
  */
 const ipv6Options = table(IPPROTO_IPV6, [
   [26, INT], [16, INT], [18, INT], [19, INT], [23, INT], [25, INT], [33, INT], [49, INT], [51, INT], [56, INT], [53, INT], [58, INT], [66, INT], [67, INT],
   [70, INT], [72, INT], [73, INT], [74, INT], [75, INT], [76, INT], [77, INT], [78, INT], [62, INT],
+  [54, MOST_IPV6_OPTIONS], [55, MOST_IPV6_OPTIONS], [57, MOST_IPV6_OPTIONS], [59, MOST_IPV6_OPTIONS],
 ]) // prettier-ignore
 
 /**

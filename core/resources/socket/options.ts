@@ -25,7 +25,7 @@ const BUFFER_FACTOR = 2
 
 export function collectOptions(seen: SeenDescription, family: number, type: number, protocol: number): SocketOption[] {
   const fd = seen.duplicate()
-  if ((readOption(fd, { level: SOL_SOCKET, option: SO_ATTACH_FILTER, bytes: 0 })?.length ?? 0) > 0)
+  if (hasFilter(fd))
     throw refusal(seen, 'THAW_SOCKET_FILTER', 'is a socket with a packet filter, which is not carried', 'Detach the filter in the warm-up.')
   const usual = usualOptions(homeOf(seen), family, type, protocol)
   return optionsFor(family, protocol).flatMap((entry, index) => {
@@ -34,6 +34,18 @@ export function collectOptions(seen: SeenDescription, family: number, type: numb
     if (value === undefined || (other !== undefined && Buffer.compare(value, other) === 0)) return []
     return [{ level: entry.level, option: entry.option, value }]
   })
+}
+
+/** Asked for none of its instructions, the kernel says how many there are; those of an eBPF program it does not give at all (EACCES). */
+function hasFilter(fd: number): boolean {
+  const instructions = new Uint8Array(4)
+  try {
+    native.syscall('getsockopt', [fd, SOL_SOCKET, SO_ATTACH_FILTER, 0, instructions])
+    return intOf(instructions) > 0
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EACCES') return true
+    throw error
+  }
 }
 
 type Values = readonly (Uint8Array | undefined)[]

@@ -14,7 +14,7 @@ import { add, distance, earlier, later } from './sequence.js'
 
 export interface TcpEnd {
   /** TCP_* of net/tcp_states.h. */
-  state: number
+  tcpState: number
   /** Sequence numbers of the first byte to send, and of the first in the receive queue. */
   sendFrom: number
   receiveFrom: number
@@ -112,7 +112,7 @@ function endOf(own: Reading, peer: Reading): TcpEnd {
   const sendFrom = receivedTo(peer)
   const missing = distance(sendFrom, writtenTo(own))
   return {
-    state: info.state,
+    tcpState: info.state,
     sendFrom,
     receiveFrom: add(receivedTo(own), -tcp.received.length),
     received: tcp.received,

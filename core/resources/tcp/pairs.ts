@@ -8,7 +8,7 @@ import type { Emitter } from '../description.js'
 import { closeDescriptor } from '../emission.js'
 import { printAddress } from '../socket/address.js'
 import { emitSocket, setInt } from '../socket/emission.js'
-import { intOf, IPPROTO_IP, IPPROTO_TCP, SO_RCVBUF, SO_REUSEADDR, SOL_SOCKET } from '../socket/option-table.js'
+import { intOf, IP_OPTIONS, IPPROTO_IP, IPPROTO_TCP, SO_RCVBUF, SO_REUSEADDR, SOL_SOCKET } from '../socket/option-table.js'
 import { emitOptions } from '../socket/options.js'
 import type { SocketOption } from '../socket/options.js'
 import { TCP_CLOSING, TCP_LAST_ACK } from '../socket/tcp-info.js'
@@ -17,7 +17,6 @@ import { isEnded, isPeerEnded } from './end.js'
 import type { TcpEnd } from './end.js'
 
 const SOCK_STREAM = 1
-const IP_OPTIONS = 4
 const TCP_WINDOW_CLAMP = 10
 const TCP_REPAIR = 19
 const TCP_REPAIR_QUEUE = 20
@@ -101,8 +100,10 @@ function makeEnd(program: Program, { socket, self: fd }: End): void {
   if ((socket.negotiated & HAS_TIMESTAMPS) !== 0) set(TCP_TIMESTAMP, socket.timestamp)
   send(program, fd, received, CHUNK_BYTES, 0)
   program.call('setsockopt', [fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, bundle.bytes(window), window.length])
-  // None; but the size of segments is found anew (ip_setsockopt, net/ipv4/ip_sockglue.c), which connecting did for the smallest there is. The window has a say.
-  program.call('setsockopt', [fd, IPPROTO_IP, IP_OPTIONS, 0, 0])
+  // As they are; but the size of segments is found anew (ip_setsockopt, net/ipv4/ip_sockglue.c), which connecting did for the smallest there is.
+  // The window has a say.
+  const header = options.find((option) => is(option, IPPROTO_IP, IP_OPTIONS))?.value
+  program.call('setsockopt', [fd, IPPROTO_IP, IP_OPTIONS, header === undefined ? 0 : bundle.bytes(header), header?.length ?? 0])
   set(TCP_REPAIR_QUEUE, NO_QUEUE)
   emitOptions(program, fd, options.filter((option) => is(option, IPPROTO_TCP, TCP_WINDOW_CLAMP)), 'all') // prettier-ignore
 }
@@ -132,14 +133,14 @@ function send(program: Program, fd: Cell, data: Uint8Array, chunkBytes: number, 
 
 /** Who shut down first decides between LAST_ACK and CLOSING. */
 function endStreams(program: Program, ends: readonly End[]): void {
-  const rank = ({ socket: { state } }: End): number => (state === TCP_LAST_ACK ? 2 : state === TCP_CLOSING ? 0 : 1)
+  const rank = ({ socket: { tcpState } }: End): number => (tcpState === TCP_LAST_ACK ? 2 : tcpState === TCP_CLOSING ? 0 : 1)
   for (const end of ends.toSorted((a, b) => rank(a) - rank(b))) {
-    const { state, deaf } = end.socket
-    if (state === TCP_LAST_ACK) awaitEnd(program, end.self)
-    if (isEnded(state)) program.call('shutdown', [end.self, SHUT_WR])
+    const { tcpState, deaf } = end.socket
+    if (tcpState === TCP_LAST_ACK) awaitEnd(program, end.self)
+    if (isEnded(tcpState)) program.call('shutdown', [end.self, SHUT_WR])
     if (deaf) program.call('shutdown', [end.self, SHUT_RD])
   }
-  for (const { socket, self } of ends) if (isPeerEnded(socket.state)) awaitEnd(program, self)
+  for (const { socket, self } of ends) if (isPeerEnded(socket.tcpState)) awaitEnd(program, self)
 }
 
 /** The end of the peer's stream is on its way. */

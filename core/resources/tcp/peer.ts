@@ -30,7 +30,7 @@ interface Names {
 
 const known = new WeakMap<SeenDescription, Names>()
 
-/** Asked once: a tree may have hundreds of connections, each of which is compared with each. */
+/** Asked once: they are compared again and again. */
 function namesOf(seen: SeenDescription): Names {
   const before = known.get(seen)
   if (before !== undefined) return before
@@ -40,11 +40,23 @@ function namesOf(seen: SeenDescription): Names {
   return names
 }
 
+interface Index {
+  /** How many descriptions of the tree are in it: what is in flight is found later. */
+  seen: number
+  readonly byNames: Map<string, SeenDescription>
+}
+
+const indexes = new WeakMap<SeenTree, Index>()
+
 /** The connection of the tree with these names. */
 export function connectionNamed(local: string, peer: string, tree: SeenTree): SeenDescription | undefined {
-  return tree.descriptions.find(
-    (other) => isTcp(other) && namesOf(other).local === local && namesOf(other).peer === peer && isConnected(other),
-  )
+  const index = indexes.get(tree) ?? { seen: 0, byNames: new Map<string, SeenDescription>() }
+  indexes.set(tree, index)
+  for (const seen of tree.descriptions.slice(index.seen)) {
+    index.seen++
+    if (isTcp(seen) && isConnected(seen)) index.byNames.set(`${namesOf(seen).local} ${namesOf(seen).peer}`, seen)
+  }
+  return index.byNames.get(`${local} ${peer}`)
 }
 
 /** The other end, if it is in the tree. A socket that is connected to itself has none. */

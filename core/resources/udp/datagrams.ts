@@ -21,9 +21,9 @@ const MSG_PEEK_DONTWAIT = 0x2 | 0x40
 const LARGEST_DATAGRAM = 65535
 const SO_REUSEADDR = 2
 const SO_REUSEPORT = 15
-/** Time stamps, packet information, TTL, TOS, original address and their like, and segments: they tell of each datagram how it came. */
+/** Time stamps, drops, packet information, TTL, TOS, original address and their like, and segments: they tell of each datagram how it came. */
 const TELLING = new Set([
-  '1:29', '1:35', '1:37', '0:6', '0:7', '0:8', '0:12', '0:13', '0:20', '0:23', '0:25', '41:49', '41:51', '41:53', '41:56', '41:58', '41:66',
+  '1:29', '1:35', '1:37', '1:40', '0:6', '0:7', '0:8', '0:12', '0:13', '0:20', '0:23', '0:25', '41:49', '41:51', '41:53', '41:56', '41:58', '41:66',
   '41:74', '41:77', '17:104',
 ]) // prettier-ignore
 

@@ -14,6 +14,7 @@ import type { Emitter, SeenDescription, SeenTree } from '../description.js'
 import { refusal } from '../refusal.js'
 import { SO_PASSCRED, SOL_SOCKET } from '../socket/option-table.js'
 import type { SocketOption } from '../socket/options.js'
+import { askPeer, SO_PEERCRED, UCRED_BYTES } from './peer-question.js'
 
 export interface UnixCredentials {
   pid: number
@@ -28,11 +29,9 @@ export interface UnixMaker extends UnixCredentials {
 }
 
 const UNCHANGED = -1
-export const SO_PEERCRED = 17
 const SO_PEERGROUPS = 59
 /** NGROUPS_MAX. */
 const MOST_GROUPS = 65_536
-export const UCRED_BYTES = 12
 /** The ids of a socket that has no peer. */
 const NONE = 0xffff_ffff
 /** What is shown for no user (/proc/sys/kernel/overflowuid). */
@@ -62,15 +61,20 @@ export const asksForCredentials = ({ level, option }: SocketOption): boolean => 
  * Emits what a user of these credentials does, so that sockets show them: by a process with this pid, with these effective ids where they are not
  * the restorer's own.
  */
-export function asMaker(emitter: Emitter, maker: UnixMaker | null, build: (program: Program) => void): void {
+export function asMaker(
+  emitter: Emitter,
+  maker: (Omit<UnixMaker, 'groups'> & { groups?: readonly number[] }) | null,
+  build: (program: Program) => void,
+): void {
   if (maker === null) return build(emitter.program)
-  const { pid, uid, gid, groups } = maker
+  const { pid, uid, gid } = maker
   emitter.asProcess(pid, (program) => {
     const [ownUid, ownGid, ownGroups] = [
       process.geteuid?.() ?? 0,
       process.getegid?.() ?? 0,
       readCredentials(readStatus(process.pid)).groups,
     ]
+    const groups = maker.groups ?? ownGroups
     const otherGroups = sorted(groups) !== sorted(ownGroups)
     // With the restorer's own user, who may.
     if (otherGroups) emitGroups(program, groups)
@@ -102,10 +106,13 @@ export function peerCredentials(seen: SeenDescription, tree: SeenTree): UnixMake
   if (pid === 0 || seen.process.receiver !== undefined || inOurNamespace(seen.process.pid)) throw foreignPeer(seen, pid)
   // What pid it has, or had, in the other namespace is seen from there only.
   const credentials = { pid: 0, uid, gid, groups }
-  tree.askInside(seen, (inner) => {
-    if (inner <= 1) throw foreignPeer(seen, pid)
-    credentials.pid = inner
-  })
+  tree.askInside(
+    seen.process,
+    askPeer(seen.fd, (inner) => {
+      if (inner <= 1) throw foreignPeer(seen, pid)
+      credentials.pid = inner
+    }),
+  )
   return credentials
 }
 

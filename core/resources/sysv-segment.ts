@@ -1,0 +1,157 @@
+/**
+ * Segments of System V shared memory (shmget(2), shmop(2)). A segment lives on without anybody who has attached it; what a tree has attached, or
+ * has in an IPC namespace of its own, is carried with its id and key. Its contents are core/resources/shared-memory.ts.
+ */
+import { UnsupportedError } from '../errors.js'
+import type { MappingLine } from '../proc/maps.js'
+import type { Program } from '../program/program.js'
+import type { AskInside, Emitter, SeenProcess, SeenTree } from './description.js'
+import { hasOwnNamespace, emitNextId, permissionsOf, readTable } from './sysv/table.js'
+import type { SysvLine, SysvPermissions } from './sysv/table.js'
+import { asMaker } from './unix/credentials.js'
+
+export interface SysvSegment {
+  permissions: SysvPermissions
+  /** As it was asked for, not in whole pages. */
+  sizeBytes: bigint
+  /** Pid of who made it; 0 when that is none of the tree. */
+  creator: number
+  /** Marked to go with its last attachment (IPC_RMID). */
+  removed: boolean
+  locked: boolean
+}
+
+const name = /^\/SYSV([0-9a-f]{8}) \(deleted\)$/
+const PAGE_BYTES = 4096n
+const SHM_DEST = 0o1000
+const SHM_LOCKED = 0o2000
+const IPC_CREAT_EXCL = 0o3000
+const IPC_RMID = 0
+const IPC_SET = 1
+const SHM_LOCK = 11
+const SHM_RDONLY = 0o10000
+const SHM_REMAP = 0o40000
+/** struct shmid64_ds (asm-generic/shmbuf.h) and where it has what IPC_SET sets. */
+const SHMID_BYTES = 112
+const [UID_AT, GID_AT, MODE_AT] = [4n, 8n, 20n]
+const CREATOR_AT = 80
+/** Since Linux 4.17; it takes an index, the lower part of an id, and needs no permission. */
+const SHM_STAT_ANY = 15
+const INDEX_BITS = 0x7fff
+
+export const isSegment = ({ path }: MappingLine): boolean => name.test(path)
+
+interface Attachment {
+  readonly process: SeenProcess
+  readonly line: MappingLine
+}
+
+/** The segments of a tree. @throws UnsupportedError for those that others use, too, or whose contents nobody shows */
+export function collectSegments(tree: SeenTree): SysvSegment[] {
+  const [first] = tree.processes
+  if (first === undefined) return []
+  const attachments = tree.processes.flatMap((process) =>
+    tree
+      .mappingsOf(process)
+      .filter(isSegment)
+      .map((line) => ({ process, line })),
+  )
+  const isOwn = hasOwnNamespace(tree)
+  return readTable(first, 'shm').flatMap((row) => {
+    const own = attachments.filter(({ line }) => line.inode === row['shmid'])
+    const creator = tree.processes.find(({ pid }) => BigInt(pid) === row['cpid'])
+    if (own.length === 0 && !isOwn && creator === undefined) return []
+    return [collectSegment(row, own, creator, tree)]
+  })
+}
+
+function collectSegment(row: SysvLine, attachments: readonly Attachment[], creator: SeenProcess | undefined, tree: SeenTree): SysvSegment {
+  const permissions = permissionsOf(row, 'shm')
+  const [bits, sizeBytes] = [Number(row['perms']), row['size'] ?? 0n]
+  const [one] = attachments
+  const { pid, name: command } = one?.process ?? creator ?? tree.processes[0] ?? { pid: 0, name: '' }
+  const refuse = (code: string, why: string): never => {
+    throw new UnsupportedError(
+      code,
+      `Cannot checkpoint pid ${pid} (${command}): System V shared memory ${permissions.id} (key 0x${(permissions.key >>> 0).toString(16)}) ${why}`,
+      { pid },
+    )
+  }
+  if (one === undefined)
+    return refuse('THAW_SYSV_UNATTACHED', 'is attached by no process, which is not carried. Attach it, or remove it (ipcrm).')
+  const outside = (row['nattch'] ?? 0n) - BigInt(attachments.length)
+  // While the tree runs, what is counted here and there may be of different moments.
+  if (outside !== 0n && (tree.frozen || outside > 0n))
+    refuse('THAW_SYSV_SHARED', 'is attached by processes outside the tree, too. Checkpoint them together, or detach it there.')
+  if (!areAllShown(attachments, sizeBytes))
+    refuse('THAW_SYSV_PARTIAL', 'is attached in part only, and nobody shows the rest, which is not carried. Attach all of it.')
+  const segment = {
+    permissions: { ...permissions, key: keyOf(one.line) },
+    sizeBytes,
+    creator: creator?.innerPid ?? 0,
+    removed: (bits & SHM_DEST) !== 0,
+    locked: (bits & SHM_LOCKED) !== 0,
+  }
+  // What pid a process had that is gone is known in its own pid namespace.
+  if (creator === undefined)
+    tree.askInside(
+      one.process,
+      askCreator(permissions.id, (inner) => (segment.creator = inner)),
+    )
+  return segment
+}
+
+/** 0 for a process of a namespace outside; pid 1 is the init of a sandbox. */
+function askCreator(id: number, tell: (pid: number) => void): AskInside {
+  return (program) => {
+    const status = program.bundle.allocate(SHMID_BYTES)
+    const result = program.call('shmctl', [id & INDEX_BITS, SHM_STAT_ANY, status], 'any')
+    return (results) => {
+      const creator = new DataView(results.bytes(status, SHMID_BYTES).slice().buffer).getInt32(CREATOR_AT, true)
+      tell(results.cell(result) === BigInt(id) && creator > 1 ? creator : 0)
+    }
+  }
+}
+
+/** The name keeps the key that an object loses when it is removed. */
+const keyOf = ({ path }: MappingLine): number => Number.parseInt(name.exec(path)?.[1] ?? '0', 16) | 0
+
+function areAllShown(attachments: readonly Attachment[], sizeBytes: bigint): boolean {
+  let shown = 0n
+  for (const { line } of attachments.toSorted((a, b) => (a.line.offset < b.line.offset ? -1 : 1))) {
+    if (line.offset > shown) return false
+    const end = line.offset + line.end - line.start
+    if (end > shown) shown = end
+  }
+  return shown >= ((sizeBytes + PAGE_BYTES - 1n) / PAGE_BYTES) * PAGE_BYTES
+}
+
+/** In the first process, before it forks: made, and attached at an address. One that is removed stays as long as it is attached. */
+export function emitSegment(
+  emitter: Emitter,
+  { permissions, sizeBytes, creator, removed, locked }: SysvSegment,
+  at: bigint,
+  root: number,
+): void {
+  const { program, bundle } = emitter
+  const { key, id, mode, uid, gid, creatorUid, creatorGid } = permissions
+  emitNextId(program, 'shm', id)
+  asMaker(emitter, { pid: creator === 0 ? root : creator, uid: creatorUid, gid: creatorGid }, (maker) =>
+    maker.call('shmget', [key, sizeBytes, mode | IPC_CREAT_EXCL], { equal: id }),
+  )
+  if (uid !== creatorUid || gid !== creatorGid) {
+    const status = bundle.allocate(SHMID_BYTES)
+    program.store(status + UID_AT, uid, 4)
+    program.store(status + GID_AT, gid, 4)
+    program.store(status + MODE_AT, mode, 4)
+    program.call('shmctl', [id, IPC_SET, status])
+  }
+  program.call('shmat', [id, at, 0], { equal: at })
+  if (locked) program.call('shmctl', [id, SHM_LOCK, 0])
+  if (removed) program.call('shmctl', [id, IPC_RMID, 0])
+}
+
+/** Attaches it anew where `emitSegment` did: `SHM_RDONLY` is what a mapping of it takes from there. */
+export function emitReattached(program: Program, { permissions }: SysvSegment, at: bigint, writable: boolean): void {
+  program.call('shmat', [permissions.id, at, SHM_REMAP | (writable ? 0 : SHM_RDONLY)], { equal: at })
+}
