@@ -39,11 +39,14 @@ export interface ThreadState {
   readonly registers: BigUint64Array
   readonly extendedState: Uint8Array
   readonly signalMask: bigint
+  /** What its process was stopped by when it was frozen: SIGTRAP when it ran. */
+  readonly stop: number
 }
 
-export function readThread(tid: number): ThreadState {
+export function readThread(tid: number, stop: number): ThreadState {
   return {
     tid,
+    stop,
     registers: native.getRegisters(tid),
     extendedState: readExtendedState(tid),
     signalMask: native.getSignalMask(tid),
@@ -185,11 +188,11 @@ export class Injection {
    * the call it was interrupted in, with a signal that came meanwhile taken into account.
    */
   end(): void {
-    const { tid, registers, signalMask } = this.#state
+    const { tid, registers, signalMask, stop } = this.#state
     this.#pointHome()
     native.interrupt(tid)
     native.resume(tid)
-    if (!stopped(tid)) throw new CheckpointError('THAW_PROCESS_DIED', `Thread ${tid} was killed during the checkpoint.`, { pid: tid })
+    if (!stopped(tid, stop)) throw new CheckpointError('THAW_PROCESS_DIED', `Thread ${tid} was killed during the checkpoint.`, { pid: tid })
     native.setSignalMask(tid, signalMask)
     native.setRegisters(tid, registers)
     if (get(native.getRegisters(tid), 'rip') !== get(registers, 'rip')) throw new Error('registers did not take')

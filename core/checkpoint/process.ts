@@ -14,6 +14,7 @@ import type { SeenDescriptors } from '../resources/descriptors.js'
 import { keepDeleted } from '../resources/deleted-mapping.js'
 import { identityOf, statusIfThere } from '../resources/file-identity.js'
 import { collectFileSystem } from '../resources/file-system.js'
+import { collectJobControl } from '../resources/job-control.js'
 import { collectLimits } from '../resources/limits.js'
 import { collectMappings } from '../resources/mappings.js'
 import { refuseMemoryPolicies } from '../resources/memory-policy.js'
@@ -39,6 +40,7 @@ import type { PageScan } from './pages.js'
 import { homeCalls, runParasite } from './parasite.js'
 import { compileQuestions } from './questions.js'
 import type { Answers, Questions } from './questions.js'
+import { SIGTRAP } from './seize.js'
 import type { SeizedProcess } from './seize.js'
 import { asFirstMade } from './sleep.js'
 import { findHole, findScratch, SCRATCH_MARK } from './space.js'
@@ -83,7 +85,7 @@ export function collectProcess(
     step('page tables')
     const scan = scanPages(pagemapFd, mappings, collection.end)
     const frozen = seized.tids.map((tid) => {
-      const state = prepareThread(tid, lines, memFd)
+      const state = prepareThread(tid, lines, memFd, seized.stopSignal ?? SIGTRAP)
       return { ...state, registers: asFirstMade(state.registers, seized.sleepOf(tid).call) }
     })
     const limits = frozen.map((state) => timeLimitIn(state, seized, memFd, lines))
@@ -133,6 +135,7 @@ export function collectProcess(
         descriptors: descriptorModels(seen, target),
         fileSystem: collectFileSystem(target, status),
         limits: collectLimits(pid),
+        ...collectJobControl(target, seized.stopSignal),
         ...answers,
       }
     } finally {
@@ -229,10 +232,10 @@ function deletedFiles(mappings: readonly Mapping[], lines: readonly MappingLine[
 }
 
 /** A thread as it was frozen, moved out of places where it must not be frozen: the vDSO, a critical section of rseq. */
-function prepareThread(tid: number, lines: readonly MappingLine[], memFd: number): ThreadState {
-  leaveVdso(tid, lines)
+function prepareThread(tid: number, lines: readonly MappingLine[], memFd: number, stop: number): ThreadState {
+  leaveVdso(tid, lines, stop)
   leaveCriticalSection(tid, memFd)
-  return readThread(tid)
+  return readThread(tid, stop)
 }
 
 function scratchFor(pid: number, memFd: number, pagemapFd: number, lines: readonly MappingLine[], states: readonly ThreadState[]): Scratch {

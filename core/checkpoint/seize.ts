@@ -1,7 +1,7 @@
 /** Freezing: PTRACE_SEIZE and PTRACE_INTERRUPT on every thread, again until a pass over /proc/PID/task finds nobody new. */
 import { readdirSync } from 'node:fs'
 import { native } from '../../native/index.js'
-import type { SystemError, WaitStatus } from '../../native/index.js'
+import type { SystemError } from '../../native/index.js'
 import { CheckpointError, UnsupportedError } from '../errors.js'
 import { readStat } from '../proc/status.js'
 import { isRestarting, noteSleeps, sleptOn } from './sleep.js'
@@ -10,7 +10,7 @@ import { suspendSeccomp } from '../resources/seccomp/access.js'
 
 const CLOCK_MONOTONIC = 1
 const PTRACE_EVENT_STOP = 128
-const SIGTRAP = 5
+export const SIGTRAP = 5
 const STAT_FLAGS = 9 - 3
 const PF_IO_WORKER = 0x10
 const PF_USER_WORKER = 0x4000
@@ -34,6 +34,8 @@ export class SeizedProcess {
   /** The leader first. */
   readonly tids: number[] = []
   readonly #sleeps = new Map<number, SleepUntil>()
+  /** The signal by which its threads are stopped (job control), or SIGTRAP when they are not. */
+  #stop = 0
 
   constructor(pid: number) {
     this.pid = pid
@@ -58,6 +60,11 @@ export class SeizedProcess {
     for (const tid of this.tids) suspendSeccomp(this.pid, tid)
   }
 
+  /** The signal that had stopped the process before it was frozen; undefined when it ran. */
+  get stopSignal(): number | undefined {
+    return this.#stop === SIGTRAP ? undefined : this.#stop
+  }
+
   /** Since when a thread was blocked, and until when. One that was not seen to sleep is taken to have just begun to. */
   sleepOf(tid: number): SleepUntil {
     const now = native.clockGettime(CLOCK_MONOTONIC)
@@ -75,8 +82,13 @@ export class SeizedProcess {
     }
     this.tids.push(tid)
     native.interrupt(tid)
-    if (!stopped(tid)) this.tids.splice(this.tids.indexOf(tid), 1)
-    else this.#noteStop(tid, sleep)
+    const stop = stopOf(tid)
+    if (stop === undefined) this.tids.splice(this.tids.indexOf(tid), 1)
+    else {
+      if (this.#stop !== 0 && stop !== this.#stop) throw isBeingStopped(this.pid)
+      this.#stop = stop
+      this.#noteStop(tid, sleep)
+    }
     if (!this.tids.includes(this.pid) && tid === this.pid) throw diedMeanwhile(tid)
   }
 
@@ -85,7 +97,7 @@ export class SeizedProcess {
       const now = native.clockGettime(CLOCK_MONOTONIC)
       const known = sleep !== undefined && sleep.since < now && sleptOn(this.pid, tid, sleep) ? sleep : undefined
       this.#sleeps.set(tid, known === undefined ? { since: now, stopped: now } : { since: known.since, stopped: now, call: known.call })
-      if (known !== undefined || tries === MOST_PASSES || !isRestarting(native.getRegisters(tid))) return
+      if (known !== undefined || tries === MOST_PASSES || this.#stop !== SIGTRAP || !isRestarting(native.getRegisters(tid))) return
       // On its way back into a call that it was interrupted in: which one, only its sleep tells.
       sleep = this.#letSleep(tid)
     }
@@ -97,7 +109,8 @@ export class SeizedProcess {
     let sleep: Sleep | undefined
     while ((sleep = noteSleeps(this.pid, [tid]).get(tid)) === undefined && native.clockGettime(CLOCK_MONOTONIC) < until);
     native.interrupt(tid)
-    if (!stopped(tid)) throw new CheckpointError('THAW_PROCESS_DIED', `Thread ${tid} was killed during the checkpoint.`, { pid: tid })
+    if (!stopped(tid, SIGTRAP))
+      throw new CheckpointError('THAW_PROCESS_DIED', `Thread ${tid} was killed during the checkpoint.`, { pid: tid })
     return sleep
   }
 
@@ -142,27 +155,33 @@ function isKernelWorker(pid: number, tid: number): boolean {
 
 /**
  * Waits until a task that was interrupted stands in the stop it was interrupted for, and passes on the signals that come first: a
- * signal that was about to be delivered is delivered. False when the task died.
+ * signal that was about to be delivered is delivered. Undefined when the task died.
+ *
+ * @returns the signal by which its process is stopped (job control), SIGTRAP when it is not (ptrace(2))
  */
-export function stopped(tid: number): boolean {
+function stopOf(tid: number): number | undefined {
   for (;;) {
     const status = native.wait(tid)
     if (status === null) continue
-    if (status.kind !== 'stopped') return false
-    if (status.event === PTRACE_EVENT_STOP) return groupStopIsRefused(tid, status)
+    if (status.kind !== 'stopped') return undefined
+    if (status.event === PTRACE_EVENT_STOP) return status.signal
     native.resume(tid, status.signal)
   }
 }
 
-function groupStopIsRefused(tid: number, status: WaitStatus & { kind: 'stopped' }): true {
-  if (status.signal !== SIGTRAP)
-    throw new UnsupportedError(
-      'THAW_STOPPED',
-      `Cannot checkpoint pid ${tid}: it is stopped by a signal (job control). Continue it first (kill -CONT ${tid}).`,
-      { pid: tid },
-    )
-  return true
+/** The same, in a stop of the kind that the task was frozen in. @param signal what that was by; false when the task died */
+export function stopped(tid: number, signal: number): boolean {
+  const stop = stopOf(tid)
+  if (stop !== undefined && stop !== signal) throw isBeingStopped(tid)
+  return stop !== undefined
 }
+
+const isBeingStopped = (pid: number): UnsupportedError =>
+  new UnsupportedError(
+    'THAW_STOPPED',
+    `Cannot checkpoint pid ${pid}: it was stopped or continued by a signal (job control) meanwhile. Checkpoint it when it has settled.`,
+    { pid },
+  )
 
 /** The kernel answers for a zombie as for a process that this user may not trace. */
 function hasEnded(pid: number, tid: number): boolean {

@@ -6,6 +6,7 @@ import { reachableRoot } from '../proc/root.js'
 import { field, innermost, readStat, readStatus } from '../proc/status.js'
 import type { Status } from '../proc/status.js'
 import type { SeenProcess } from '../resources/description.js'
+import { refuseUnmoved } from '../resources/job-control.js'
 import { whyNotSeccomp } from '../resources/seccomp/access.js'
 import { refuseNamespaces, refuseUnsharedThreads } from './survey-namespaces.js'
 
@@ -79,9 +80,9 @@ function refuseStates(pid: number, status: Status, refuse: Refuse): void {
         ? 'its main thread has ended while others go on, which is not carried.'
         : 'it has already ended and waits to be reaped.',
     )
-  if (state.startsWith('T')) refuse('THAW_STOPPED', `it is stopped by a signal (job control). Continue it first (kill -CONT ${pid}).`)
   const tracer = field(status, 'TracerPid')
   if (tracer !== '0') refuse('THAW_TRACED', `pid ${tracer} traces it already (a debugger, strace). Detach that first.`)
+  if (state.startsWith('T')) refuseUnmoved(pid)
   const filtered = whyNotSeccomp(pid)
   if (filtered !== undefined) refuse('THAW_SECCOMP', filtered)
 }

@@ -73,6 +73,8 @@ export interface ProcessModel {
   memoryMerge: boolean
   futureLocks: number
   permittedFeatures: bigint
+  stopped: boolean
+  stopTold: boolean
 }
 
 export interface ThreadModel {

@@ -26,8 +26,13 @@ export function innermost(status: Status, name: 'NSpid' | 'NStgid' | 'NSpgid' | 
 }
 
 /** The words of /proc/PID/stat from field 3 (state) on, so `stat[n - 3]` is field n of proc(5). The command may hold any byte. */
-export function readStat(pid: number, tid: number = pid): string[] {
-  const text = readFileSync(`/proc/${pid}/task/${tid}/stat`, 'latin1')
+export const readStat = (pid: number, tid: number = pid): string[] => wordsOf(`/proc/${pid}/task/${tid}/stat`)
+
+/** The same of a process as a whole. */
+export const readProcessStat = (pid: number): string[] => wordsOf(`/proc/${pid}/stat`)
+
+function wordsOf(path: string): string[] {
+  const text = readFileSync(path, 'latin1')
   return text
     .slice(text.lastIndexOf(')') + 2)
     .trimEnd()

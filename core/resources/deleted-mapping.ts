@@ -24,6 +24,10 @@ import { O_ACCMODE, O_CLOEXEC, O_PATH, O_RDONLY, O_RDWR } from './open-flags.js'
 export function identifyDeleted(process: SeenProcess, tree: SeenTree, line: MappingLine, path: string): FileIdentity {
   const source = sourceOf(process.pid, line.inode, [line])
   const status = source === undefined ? undefined : native.statPath(source)
+  if (isShared(line) && status?.links !== 0) {
+    const beside = listingTells(tree) ? undefined : identifyBeside(process, line, path)
+    if (beside !== undefined) return beside
+  }
   if (source === undefined || status === undefined)
     throw refused(
       process,
@@ -44,16 +48,13 @@ export function identifyDeleted(process: SeenProcess, tree: SeenTree, line: Mapp
       )
     return identity
   }
-  if (status.links !== 0) {
-    const beside = listingTells(tree) ? undefined : identifyBeside(process, line, path)
-    if (beside !== undefined) return beside
+  if (status.links !== 0)
     throw refused(
       process,
       line,
       `${path} is mapped shared, and the file has no name in that folder any more, but one elsewhere`,
       'Restart the process with the new file.',
     )
-  }
   const showing = tree.processes.map((one) => tree.mappingsOf(one).filter((other) => isSame(other, line)))
   if (!showing.every((lines) => lines.every(isShared)))
     throw refused(process, line, `${path} was deleted, and is mapped both shared and private`, 'Unmap one of both in the warm-up.')

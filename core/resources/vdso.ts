@@ -12,8 +12,10 @@ const SIGTRAP = 5
 /**
  * Steps a frozen thread out of the vDSO, instruction by instruction. Signals are not blocked meanwhile, as a tracer that dies would leave
  * them so: one that comes is delivered, and its handler's first instruction is as good a place as any.
+ *
+ * @param stop the kind of stop that it was frozen in
  */
-export function leaveVdso(tid: number, lines: readonly MappingLine[]): void {
+export function leaveVdso(tid: number, lines: readonly MappingLine[], stop: number): void {
   const vdso = lines.find(({ path }) => path === '[vdso]')
   if (vdso === undefined) return
   for (let steps = 0; steps < MOST_STEPS; steps++) {
@@ -23,7 +25,7 @@ export function leaveVdso(tid: number, lines: readonly MappingLine[]): void {
     if (status.kind !== 'stopped' || status.signal === SIGTRAP) continue
     native.interrupt(tid)
     native.resume(tid, status.signal)
-    if (stopped(tid)) return
+    if (stopped(tid, stop)) return
   }
   throw new CheckpointError('THAW_VDSO', `Cannot checkpoint thread ${tid}: it does not leave the vDSO.`, { pid: tid })
 }

@@ -16,6 +16,7 @@ import { emitAllSeals } from '../resources/deleted-file.js'
 import type { Emitter } from '../resources/description.js'
 import { emitFileSystem } from '../resources/file-system.js'
 import { emitIntervalTimers } from '../resources/interval-timers.js'
+import { emitAwaitStops, emitQuietStops, emitStop } from '../resources/job-control.js'
 import { emitLimits } from '../resources/limits.js'
 import { emitProcessSignals } from '../resources/pending-signals.js'
 import { armPosixTimers, emitPosixTimers } from '../resources/posix-timers.js'
@@ -106,8 +107,11 @@ export class Processes {
     emitProcessSettings(program, process, this.#planning.options.own.oomScoreAdjustment)
     this.#emitEnds(program, member)
     emitSignalActions(program, process.signalActions)
+    const children = childrenOf(member)
+    emitQuietStops(program, children)
     if (index === 0) this.#emitGate(program)
     else this.#emitGateOfOthers(program, member)
+    emitAwaitStops(program, children, process.signalActions)
     this.#emitRest(program, process, index)
   }
 
@@ -140,19 +144,21 @@ export class Processes {
     emitDumpable(program, process)
     emitParentDeathSignal(program, leader)
     const registers = emitTimeLeft(program, this.#planning, leader)
-    program.for('leaving', () => this.#emitLeaving(program, index))
+    program.for('leaving', () => this.#emitLeaving(program, index, process))
+    emitStop(program, process)
     emitSharedSeccomp(program, process.threads)
     threads.release(program)
     leave(program, this.#planning, process, leader, registers)
   }
 
   /** Closes the status stream with the rest: its end of file tells the engine that the tree runs. */
-  #emitLeaving(program: Program, index: number): void {
+  #emitLeaving(program: Program, index: number, { stopped }: ProcessModel): void {
     const close = (): unknown => program.call('close_range', [this.#planning.serviceBase, HIGHEST_FD, 0])
     if (index > 0) {
       close()
       program.add(this.#done, 1)
-      program.waitFor(this.#release, 1)
+      // One that is to stop does so while its parent waits for it, and goes on when somebody says so.
+      if (!stopped) program.waitFor(this.#release, 1)
       return
     }
     if (this.#others > 0) {
@@ -218,6 +224,10 @@ export class Processes {
     adopted.target = program.here
   }
 }
+
+/** Processes that it is told of. */
+const childrenOf = ({ elder, younger }: Member): ProcessModel[] =>
+  [...elder, ...younger].flatMap(({ process, isSibling }) => (process === undefined || isSibling ? [] : [process]))
 
 /** Shared mappings, one copy per instance; advice that a fork would lose. */
 function emitOwnMemory(program: Program, planning: Planning, { memory: { mappings } }: ProcessModel, emitter: Emitter): void {

@@ -87,17 +87,6 @@ test('a process that is traced already', async () => {
   await counter.expectToGoOn()
 })
 
-test('a process that is stopped', async () => {
-  using folder = new Folder()
-  await using counter = await Counter.start(folder)
-  process.kill(counter.pid, 'SIGSTOP')
-  await expect.poll(() => fieldsOf(counter.pid)[0]).toBe('T')
-  expect(await refuses(folder, counter.pid)).toMatchObject({ status: 3, code: 'THAW_STOPPED' })
-  expect(fieldsOf(counter.pid)[0]).toBe('T')
-  process.kill(counter.pid, 'SIGCONT')
-  await counter.expectToGoOn()
-})
-
 test('a process whose session is led from outside, unless asked for', async () => {
   using folder = new Folder()
   await using counter = await Counter.start(folder, undefined, { leads: false })

@@ -40,6 +40,8 @@ export const fullProcess: ProcessModel = {
   memoryMerge: true,
   futureLocks: 2,
   permittedFeatures: HIGHEST,
+  stopped: true,
+  stopTold: true,
   threads: [
     {
       tid: 7,

@@ -11,7 +11,7 @@ const program = fileURLToPath(new URL('../../fixtures/programs/Server.java', imp
 const PORT = 8000
 const WARM = 300
 
-const collectors = { G1: '-XX:+UseG1GC', serial: '-XX:+UseSerialGC', parallel: '-XX:+UseParallelGC' }
+const collectors = { G1: '-XX:+UseG1GC', serial: '-XX:+UseSerialGC', parallel: '-XX:+UseParallelGC', Z: '-XX:+UseZGC' }
 
 interface Answer {
   readonly pid: number

@@ -1,0 +1,39 @@
+/** Processes that a signal has stopped stay stopped, in the original and in a copy. */
+
+import { readFileSync } from 'node:fs'
+import { afterAll, expect, test } from 'vitest'
+import { checkpoint, closeCheckpointPool, openHost } from '../../dist/core/index.js'
+import { childrenOf } from '../../dist/core/proc/tree.js'
+import { FixtureProgram } from '../fixtures/program.ts'
+import { restored } from '../fixtures/round-trip.ts'
+
+afterAll(closeCheckpointPool)
+
+const states = (pid: number): string[] =>
+  childrenOf(pid).map((child) => /^State:\s+(\S)/m.exec(readFileSync(`/proc/${child}/status`, 'utf8'))?.[1] ?? '')
+
+test('they stay stopped where they were when the tree runs on', async () => {
+  await using program = await FixtureProgram.start('stopped')
+  for (let i = 0; i < 3; i++) {
+    await using _image = (await checkpoint(program.pid)).image
+    await expect.poll(() => states(program.pid)).toEqual(['T', 'T'])
+  }
+  expect(await program.check()).toEqual(['ok'])
+})
+
+test('they stay stopped in a copy, which is not copied before they go on', async () => {
+  await using program = await FixtureProgram.start('stopped')
+  await using host = await openHost()
+  await using image = (await checkpoint(program.pid, { then: 'kill' })).image
+  for (let i = 0; i < 3; i++) {
+    await restored(image, host, 'host', async (pid) => {
+      await expect.poll(() => states(pid)).toEqual(['T', 'T'])
+      await expect(checkpoint(pid)).rejects.toMatchObject({
+        code: 'THAW_STOPPED',
+        message: expect.stringContaining('was restored stopped'),
+      })
+      expect(await program.check()).toEqual(['ok'])
+    })
+    program.forgetReport()
+  }
+})
