@@ -16,6 +16,16 @@ import { reopen } from './emission.js'
 import { statusIfThere } from './file-identity.js'
 import { emitNamelessFile } from './nameless-file.js'
 import { O_ACCMODE, O_CLOEXEC, O_PATH, O_RDONLY, O_RDWR } from './open-flags.js'
+import type { Support } from './support.js'
+
+export const support: Support = {
+  topic: 'memory',
+  carried: 'mappings of deleted files, private and shared',
+  refused: {
+    THAW_FILE_REPLACED:
+      'shared mappings of a file that has lost the name it was opened by and has another, deleted files mapped both ways or written to beside a private mapping, open files whose path leads to another file',
+  },
+}
 
 /** @throws UnsupportedError THAW_FILE_REPLACED when nothing leads to the file any more, or a mapping shares it with others */
 export function identifyDeleted(process: SeenProcess, tree: SeenTree, line: MappingLine, path: string): FileIdentity {
