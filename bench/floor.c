@@ -1,14 +1,14 @@
 /*
  * The floor: what the kernel itself takes for the namespaces and the fork of a restore, when there is nothing to restore.
  *
- *   floor [--mb N] [--threads N] [--net 0|1] [--repeat N]     prints { "p50": ms, "p95": ms }
+ *   floor [--mb N] [--threads N] [--processes N] [--net 0|1] [--repeat N]     prints { "p50": ms, "p95": ms }
  *   floor ... --repeat 0     prints "ready", then measures once for each line of its input and prints the ms, until its end
  *
  * It goes the way the engine goes. A small zygote makes the namespaces with their init: pid, mount with a /proc of its own, ipc, uts, time
  * and, with --net 1, network with loopback up. A template, which holds N MB in huge pages, joins the pid namespace and makes a helper that
  * shares its memory; the helper forks the root with its exact pid, so that the page tables are copied once and the root becomes init's child.
- * The root enters the other namespaces, starts its threads with their exact ids, and reports: the time from the request until then is
- * what is measured. Killing and reaping is not.
+ * The root enters the other namespaces, forks the other processes, each with its part of the memory, and starts its threads, all with their exact ids; once all of them
+ * run, the last one reports: the time from the request until then is what is measured. Killing and reaping is not.
  */
 
 #include <errno.h>
@@ -36,9 +36,10 @@
 #endif
 
 enum { ROOT_PID = 1000, STACK_SIZE = 16 << 10, WARM_UP = 3 };
+static const size_t HUGE = 2 << 20;
 
 struct options {
-  long mb, threads, net, repeat;
+  long mb, threads, processes, net, repeat;
 };
 
 /* Read end and write end, by whom they are read. */
@@ -109,15 +110,15 @@ static void zygote(const struct options *options, const struct pipes *pipes) {
 /* --- The template and what is forked from it --------------------------------------------------------------------------- */
 
 /* All pages written with content of their own, then collapsed into huge pages, as a template that was loaded. */
-static void hold_memory(size_t size) {
-  const size_t huge = 2 << 20;
-  if (size == 0) return;
-  uint8_t *area = mmap(NULL, size + huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+static uint8_t *hold_memory(size_t size) {
+  if (size == 0) return NULL;
+  uint8_t *area = mmap(NULL, size + HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (area == MAP_FAILED) must(-1, "mmap");
-  uint8_t *memory = (uint8_t *)(((uintptr_t)area + huge - 1) & ~(huge - 1));
+  uint8_t *memory = (uint8_t *)(((uintptr_t)area + HUGE - 1) & ~(HUGE - 1));
   for (size_t at = 0; at < size; at += 8) *(uint64_t *)(memory + at) = (at + 1) * 0x9e3779b97f4a7c15;
   /* Without huge pages in the kernel it is a higher floor, not an error. */
-  madvise(memory, size & ~(huge - 1), MADV_COLLAPSE);
+  madvise(memory, size & ~(HUGE - 1), MADV_COLLAPSE);
+  return memory;
 }
 
 /* A thread that sleeps for good. Its stack is new, so it must not return into C. */
@@ -135,27 +136,47 @@ static long start_thread(struct clone_args *arguments) {
 
 struct birth {
   const struct options *options;
-  uint8_t *stacks;
+  uint8_t *memory, *stacks;
   int init_pidfd, time_namespace, report;
+  long *missing; /* processes that do not run yet; shared by all */
   int error; /* the helper's */
 };
+
+/* Every process of the tree ends here. */
+static void sleep_for_good(const struct birth *birth) {
+  if (__atomic_sub_fetch(birth->missing, 1, __ATOMIC_SEQ_CST) == 0) tell(birth->report, 1);
+  for (;;) pause();
+}
+
+/* A fork copies the page tables of everything: whose memory it is not, need not have it. All parts are alike. */
+static void keep_own_part(const struct birth *birth) {
+  size_t size = (size_t)birth->options->mb << 20;
+  size_t part = (size / birth->options->processes + HUGE - 1) & ~(HUGE - 1);
+  if (part < size) MUST(munmap(birth->memory + part, size - part));
+}
 
 static void root(const struct birth *birth) {
   const int others = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | (birth->options->net ? CLONE_NEWNET : 0);
   MUST(setns(birth->time_namespace, CLONE_NEWTIME)); /* While there is one thread. */
   MUST(setns(birth->init_pidfd, others));
-  for (long i = 0; i < birth->options->threads; i++) {
-    pid_t tid = ROOT_PID + 1 + i;
+  keep_own_part(birth);
+  pid_t next = ROOT_PID + 1;
+  for (long i = 1; i < birth->options->processes; i++, next++) {
+    struct clone_args arguments = {.exit_signal = SIGCHLD, .set_tid = (uintptr_t)&next, .set_tid_size = 1};
+    long result = clone3(&arguments);
+    if (result == 0) sleep_for_good(birth);
+    if (result < 0) _exit(1);
+  }
+  for (long i = 0; i < birth->options->threads; i++, next++) {
     struct clone_args arguments = {
         .flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM,
         .stack = (uintptr_t)(birth->stacks + i * STACK_SIZE),
         .stack_size = STACK_SIZE,
-        .set_tid = (uintptr_t)&tid,
+        .set_tid = (uintptr_t)&next,
         .set_tid_size = 1};
     if (start_thread(&arguments) < 0) _exit(1);
   }
-  tell(birth->report, 1);
-  for (;;) pause();
+  sleep_for_good(birth);
 }
 
 /* Shares the template's memory and is in the new pid namespace; when it ends, its child becomes init's. */
@@ -172,9 +193,10 @@ static int helper(void *argument) {
 static void template(const struct options *options, const struct pipes *pipes) {
   static uint8_t helper_stack[64 << 10] __attribute__((aligned(16)));
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  hold_memory((size_t)options->mb << 20);
   struct birth birth = {.options = options, .report = pipes->main[1]};
+  birth.memory = hold_memory((size_t)options->mb << 20);
   birth.stacks = mmap(NULL, (options->threads + 1) * STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  birth.missing = mmap(NULL, sizeof *birth.missing, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   tell(pipes->main[1], 0);
   for (;;) {
     char path[64];
@@ -183,6 +205,7 @@ static void template(const struct options *options, const struct pipes *pipes) {
     snprintf(path, sizeof path, "/proc/%d/ns/time_for_children", init_pid);
     birth.time_namespace = MUST(open(path, O_RDONLY | O_CLOEXEC));
     birth.init_pidfd = MUST(syscall(SYS_pidfd_open, init_pid, 0));
+    *birth.missing = options->processes;
     MUST(setns(birth.init_pidfd, CLONE_NEWPID));
     pid_t pid = MUST(clone(helper, helper_stack + sizeof helper_stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &birth));
     MUST(waitpid(pid, NULL, 0));
@@ -234,19 +257,20 @@ static void serve(const struct pipes *pipes) {
 }
 
 static struct options parse(int argc, char **argv) {
-  struct options options = {.mb = 100, .threads = 6, .net = 0, .repeat = 50};
+  struct options options = {.mb = 100, .threads = 6, .processes = 1, .net = 0, .repeat = 50};
   for (int i = 1; i < argc; i += 2) {
     long value = i + 1 < argc ? strtol(argv[i + 1], NULL, 10) : -1;
     if (value < 0) break;
     if (strcmp(argv[i], "--mb") == 0) options.mb = value;
     else if (strcmp(argv[i], "--threads") == 0) options.threads = value;
+    else if (strcmp(argv[i], "--processes") == 0) options.processes = value;
     else if (strcmp(argv[i], "--net") == 0) options.net = value;
     else if (strcmp(argv[i], "--repeat") == 0) options.repeat = value;
     else break;
     if (i + 2 >= argc) return options;
   }
   if (argc == 1) return options;
-  fprintf(stderr, "usage: floor [--mb N] [--threads N] [--net 0|1] [--repeat N]\n");
+  fprintf(stderr, "usage: floor [--mb N] [--threads N] [--processes N] [--net 0|1] [--repeat N]\n");
   exit(2);
 }
 

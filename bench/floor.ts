@@ -8,8 +8,9 @@ const PROGRAM = fileURLToPath(new URL('../build/Release/floor', import.meta.url)
 
 export interface FloorOptions {
   readonly megabytes: number
-  /** Beside the first. */
+  /** Beside the first of each process. */
   readonly threads: number
+  readonly processes: number
   readonly network: 'new' | 'host'
 }
 
@@ -18,9 +19,9 @@ export class Floor implements AsyncDisposable {
   readonly #write: (text: string) => void
   readonly #lines: AsyncIterator<string>
 
-  static async open({ megabytes, threads, network }: FloorOptions): Promise<Floor> {
+  static async open({ megabytes, threads, processes, network }: FloorOptions): Promise<Floor> {
     if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is missing: npm run build`)
-    const options = { '--mb': megabytes, '--threads': threads, '--net': network === 'new' ? 1 : 0, '--repeat': 0 }
+    const options = { '--mb': megabytes, '--threads': threads, '--processes': processes, '--net': network === 'new' ? 1 : 0, '--repeat': 0 }
     const child = execa(PROGRAM, Object.entries(options).flat().map(String), { buffer: false, stdio: ['pipe', 'pipe', 'inherit'] })
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
     const floor = new Floor(

@@ -15,8 +15,16 @@ interface Options {
   readonly markdown?: true
 }
 
+const unusual = programs.filter(({ onlyIfNamed }) => onlyIfNamed).map(({ name }) => name)
+const usual = programs.filter(({ onlyIfNamed }) => onlyIfNamed === undefined)
+
 const { rows, repeats, json, markdown } = new Command('bench')
-  .option('--rows <names>', `some of ${programs.map(({ name }) => name).join(',')}`, parseRows, programs)
+  .option(
+    '--rows <names>',
+    `some of ${programs.map(({ name }) => name).join(',')}; without, all but ${unusual.join(',')}`,
+    parseRows,
+    usual,
+  )
   .option('--repeats <count>', 'restores of each kind per row (default: 50; 25 for the big ones)', parseCount)
   .option('--json', 'print an array and nothing else')
   .option('--markdown', "print README's table and nothing else")

@@ -22,9 +22,10 @@ export interface Subject {
   readonly program: Program
   readonly place: Place
   readonly repeats: number
-  /** For the floor: the memory that is carried, and the threads beside the first. */
+  /** For the floor: the memory that is carried, and the threads beside the first of each process. */
   readonly megabytes: number
   readonly threads: number
+  readonly processes: number
 }
 
 export interface Restores {
@@ -37,9 +38,9 @@ export interface Restores {
 }
 
 export async function measureRestores(subject: Subject, templates: Templates): Promise<Restores> {
-  const { megabytes, threads, repeats } = subject
-  await using floor = await Floor.open({ megabytes, threads, network: 'host' })
-  await using floorNet = await Floor.open({ megabytes, threads, network: 'new' })
+  const { megabytes, threads, processes, repeats } = subject
+  await using floor = await Floor.open({ megabytes, threads, processes, network: 'host' })
+  await using floorNet = await Floor.open({ megabytes, threads, processes, network: 'new' })
   const times = {
     floor: [] as number[],
     restore: [] as number[],

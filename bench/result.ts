@@ -22,7 +22,7 @@ export interface Row {
   readonly restoreNetMs: Percentiles
   /** What a test waits for when a copy, with a network of its own, stands by. */
   readonly waitMs: Percentiles
-  /** The median of namespaces and a fork of the same size and number of threads, with the network of the host: the least that `restoreMs` could be. */
+  /** The median of namespaces and forks of the same size and number of threads and processes, with the network of the host: the least that `restoreMs` could be. */
   readonly floorMs: number
   readonly criu: CriuResult
   readonly imageBytes: number
@@ -33,7 +33,9 @@ export interface Row {
 /** What the table shows beside it. */
 export interface MeasuredRow extends Row {
   readonly megabytes: number
+  /** Beside the first of each process. */
   readonly threads: number
+  readonly processes: number
   readonly floorNetMs: number
 }
 

@@ -20,7 +20,8 @@ export async function measureRow(host: Host, program: Program, repeats: number):
   await using image = await openImage(folder)
   await using own = await load(image, host, 'new')
   await using shared = await load(image, host, 'host')
-  const size = { megabytes: Math.round(image.sizeBytes / MEGABYTE), threads: threadsOf(image) - 1 }
+  const processes = image.model.processes.length
+  const size = { megabytes: Math.round(image.sizeBytes / MEGABYTE), threads: threadsOf(image) - processes, processes }
   const restores = await measureRestores({ program, place, repeats, ...size }, { host: shared.template, new: own.template })
   const loadMs = Math.min(own.loadMs, shared.loadMs)
   return { name: program.name, coldMs, ...checkpoints, loadMs, ...restores, criu: await measureCriu(program), ...size }

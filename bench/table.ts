@@ -11,7 +11,8 @@ interface Line {
 
 const lines: readonly Line[] = [
   { head: 'memory carried, MB', cell: ({ megabytes }) => String(megabytes) },
-  { head: 'threads', cell: ({ threads }) => String(threads + 1) },
+  { head: 'processes', cell: ({ processes }) => String(processes) },
+  { head: 'threads', cell: ({ threads, processes }) => String(threads + processes) },
   { head: 'cold start', cell: ({ coldMs }) => coldMs.toFixed(0) },
   { head: 'checkpoint, to disk', cell: ({ checkpointMs }) => checkpointMs.toFixed(0) },
   { head: '  stood still', cell: ({ standstillMs }) => standstillMs.toFixed(1) },

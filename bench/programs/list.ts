@@ -1,11 +1,12 @@
 /** The rows, in the order of the table. */
 import { fileURLToPath } from 'node:url'
-import { Heap } from './heap.ts'
+import { Fixture } from './fixture.ts'
 import type { Program } from './program.ts'
 import { Server } from './server.ts'
 
 const REPEATS = 50
 const REPEATS_OF_BIG = 25
+const REPEATS_OF_HUGE = 10
 const SHOP = fileURLToPath(new URL('../../fixtures/shop-server', import.meta.url))
 const inModules = (path: string): string => fileURLToPath(new URL(`../../node_modules/${path}`, import.meta.url))
 
@@ -20,6 +21,13 @@ function shop(name: string, node: string): Program {
     warmUp: [{ method: 'POST', path: '/admin/seed' }, get('/users'), get('/products?category=garden'), get('/search?q=oak%20chair')],
   })
 }
+
+const heap = (megabytes: number, repeats: number): Program =>
+  new Fixture({ name: `c-${megabytes}mb`, repeats, program: 'heap', arguments: [megabytes] })
+
+/** One with so many children: a megabyte that all inherited, and 100 KB each of their own. */
+const processes = (count: number, options: { repeats: number; onlyIfNamed?: true }): Program =>
+  new Fixture({ name: `processes-${count}`, program: 'processes', arguments: [count], ...options })
 
 const python = new Server({
   name: 'python',
@@ -38,8 +46,12 @@ export const programs: readonly Program[] = [
   shop('node-20', inModules('node-20/bin/node')),
   shop('node-24', inModules('node/bin/node')),
   python,
-  new Heap(10, REPEATS),
-  new Heap(100, REPEATS),
-  new Heap(500, REPEATS_OF_BIG),
-  new Heap(1000, REPEATS_OF_BIG),
+  heap(10, REPEATS),
+  heap(100, REPEATS),
+  heap(500, REPEATS_OF_BIG),
+  heap(1000, REPEATS_OF_BIG),
+  new Fixture({ name: 'threads-200', repeats: REPEATS, program: 'many-threads', arguments: [199] }),
+  processes(10, { repeats: REPEATS }),
+  processes(100, { repeats: REPEATS_OF_BIG }),
+  processes(1000, { repeats: REPEATS_OF_HUGE, onlyIfNamed: true }),
 ]

@@ -23,6 +23,8 @@ export interface Program {
   readonly name: string
   /** Restores of each kind that are measured. */
   readonly repeats: number
+  /** Set for what takes minutes. */
+  readonly onlyIfNamed?: true
   command(place: Place): Command
   /** Resolves once it does its work. Its standard output goes to `stdout`, a file. */
   ready(connect: Connect, place: Place, stdout: string): Promise<void>

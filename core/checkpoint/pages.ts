@@ -3,6 +3,9 @@ import { native } from '../../native/index.js'
 import type { PagemapQuery, SystemError } from '../../native/index.js'
 import type { Mapping, PageRange } from '../image/model.js'
 import { MappingKind } from '../image/model.js'
+import type { Support } from '../resources/support.js'
+
+export const support: Support = { topic: 'memory', carried: 'guards' }
 
 export const PAGE_BYTES = 4096n
 const PAGE_IS_FILE = 1n << 2n

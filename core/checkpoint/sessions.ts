@@ -7,6 +7,13 @@ import { UnsupportedError } from '../errors.js'
 import type { ImageModel } from '../image/model.js'
 import { field, innermost, readStatus } from '../proc/status.js'
 import type { SeenProcess } from '../resources/description.js'
+import type { Support } from '../resources/support.js'
+
+export const support: Support = {
+  topic: 'task',
+  carried: 'sessions and process groups (with leaders that are gone)',
+  refused: { THAW_SHELL_JOB: 'a session led from outside the tree (without `--shell-job`)' },
+}
 
 /** Sessions that somebody outside of the tree leads, as the tree knows them. @throws UnsupportedError unless `shellJob` accepts them */
 export function outsideSessions(processes: readonly SeenProcess[], shellJob: boolean): Set<number> {

@@ -5,6 +5,16 @@
 import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import { rootHolder } from '../proc/root.js'
+import type { Support } from '../resources/support.js'
+
+export const support: Support = {
+  topic: 'around the tree',
+  refused: {
+    THAW_MOUNT_NAMESPACE: 'mount namespaces of its own',
+    THAW_NETWORK_NAMESPACE: 'network namespaces of its own with interfaces',
+    THAW_USER_NAMESPACE: 'user namespaces of its own',
+  },
+}
 
 type Refuse = (code: string, why: string) => never
 

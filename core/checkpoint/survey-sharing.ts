@@ -2,6 +2,9 @@
 import { native } from '../../native/index.js'
 import { UnsupportedError } from '../errors.js'
 import type { SeenProcess } from '../resources/description.js'
+import type { Support } from '../resources/support.js'
+
+export const support: Support = { topic: 'task', refused: { THAW_SHARED_TASK: 'tasks that share memory or tables without being threads' } }
 
 /** kcmp(2). */
 const kinds = [

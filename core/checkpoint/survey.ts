@@ -9,6 +9,24 @@ import type { SeenProcess } from '../resources/description.js'
 import { refuseUnmoved } from '../resources/job-control.js'
 import { whyNotSeccomp } from '../resources/seccomp/access.js'
 import { refuseNamespaces, refuseUnsharedThreads } from './survey-namespaces.js'
+import type { Support } from '../resources/support.js'
+
+export const support: Support = {
+  topic: 'task',
+  refused: {
+    THAW_TRACED: 'traced tasks',
+    THAW_NO_PTRACE: 'tasks of other users',
+    THAW_ZOMBIE: 'processes whose first thread has ended',
+    THAW_32_BIT: '32-bit programs',
+    THAW_KERNEL_THREAD: 'threads of the kernel',
+    THAW_NAMESPACE_INIT: 'the init of a pid namespace',
+    THAW_NO_GADGETS: 'programs without the code of a libc',
+    THAW_THREAD_NAMESPACE: 'threads with namespaces of their own',
+    THAW_THREAD_FILES: 'threads with a descriptor table of their own',
+    THAW_THREAD_FS: 'threads with a working directory of their own',
+    THAW_ANCESTOR: 'the dumper itself and its ancestors',
+  },
+}
 
 const PF_KTHREAD = 0x0020_0000
 const STAT_FLAGS = 9 - 3

@@ -11,6 +11,16 @@ import { Refusals } from '../resources/refusal.js'
 import { SeizedProcess } from './seize.js'
 import { sharedTasks } from './survey-sharing.js'
 import { surveyProcess } from './survey.js'
+import type { Support } from '../resources/support.js'
+
+export const support: Support = {
+  topic: 'task',
+  carried: 'whole trees: pids and tids, parents, children whose parent has ended, zombies with their status',
+  refused: {
+    THAW_ZOMBIE_CORE: 'zombies that have dumped core',
+    THAW_PROCESSES_FLEE: 'trees that start processes faster than they can be stopped',
+  },
+}
 
 /** A process with everything below it, or everything below the init of a sandbox, which itself stays. */
 export type TreeRoot = number | { readonly belowInit: number }

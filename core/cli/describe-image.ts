@@ -2,6 +2,7 @@
 import type { DescriptionModel, ImageModel, Mapping, ProcessModel } from '../image/model.js'
 import { MappingKind } from '../image/model.js'
 import { describeDescription } from './describe-description.js'
+import { describeTree } from './describe-tree.js'
 import { bytes } from './units.js'
 
 const PAGE_BYTES = 4096
@@ -13,15 +14,16 @@ export interface DescribeOptions {
 
 export function describeImage(image: ImageModel, options: DescribeOptions): string {
   const taken = new Date(Number(image.clocks.realtime / 1_000_000n)).toISOString()
-  const lines = [`Taken ${taken} on kernel ${image.machine.kernelRelease}`]
+  const lines = [`Taken ${taken} on kernel ${image.machine.kernelRelease}`, ...describeTree(image)]
   for (const process of image.processes) lines.push('', ...describeProcess(process, image.descriptions, options))
   return lines.join('\n')
 }
 
 function describeProcess(process: ProcessModel, descriptions: readonly DescriptionModel[], options: DescribeOptions): string[] {
-  const { pid, threads, memory, fileSystem } = process
+  const { pid, parentPid, groupId, sessionId, threads, memory, fileSystem } = process
   return [
     `pid ${pid} (${threads[0]?.name ?? ''})`,
+    `  parent       ${parentPid === 0 ? 'outside' : parentPid}, process group ${groupId}, session ${sessionId}`,
     `  program      ${memory.executable.path}`,
     `  working dir  ${fileSystem.workingDirectory}${fileSystem.removed === null ? '' : ' (deleted)'}`,
     `  threads      ${threads.map(({ tid, name }) => `${tid} ${name}`).join(', ')}`,
@@ -42,7 +44,7 @@ function describeMemory({ memory: { mappings, pages } }: ProcessModel): string {
 
 const kindNames = new Map<MappingKind, string>(Object.entries(MappingKind).map(([name, kind]) => [kind, name]))
 
-function describeMapping({ start, end, protection, kind, file, name }: Mapping): string {
+function describeMapping({ start, end, protection, kind, file, name, sharedMemory }: Mapping): string {
   const rights = ['r', 'w', 'x'].map((letter, bit) => ((protection >> bit) & 1 ? letter : '-')).join('')
-  return `${start.toString(16)}-${end.toString(16)} ${rights} ${file?.path ?? (name || (kindNames.get(kind) ?? ''))}`
+  return `${start.toString(16)}-${end.toString(16)} ${rights} ${file?.path ?? (name || (kindNames.get(kind) ?? ''))}${sharedMemory === 0 ? '' : ` (shared memory ${sharedMemory})`}`
 }

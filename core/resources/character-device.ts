@@ -15,6 +15,7 @@ const isStateless = (rdev: bigint): boolean => rdev >> 8n === BigInt(MEMORY_MAJO
 
 export const characterDevice: DescriptionKind<unknown> = defineKind<CharacterDevice>({
   name: 'character_device',
+  support: { topic: 'descriptors', carried: 'null and its kin' },
 
   recognises: ({ status, info }) => (status.mode & S_IFMT) === S_IFCHR && (info.flags & O_PATH) === 0 && isStateless(status.rdev),
 

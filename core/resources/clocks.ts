@@ -2,6 +2,9 @@
 import { readFileSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import type { Clocks } from '../image/model.js'
+import type { Support } from './support.js'
+
+export const support: Support = { topic: 'around the tree', carried: 'monotonic and boot clocks go on' }
 
 const CLOCK_REALTIME = 0
 const CLOCK_MONOTONIC = 1

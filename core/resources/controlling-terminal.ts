@@ -14,6 +14,11 @@ export const TTY = '/dev/tty'
 
 export const controllingTerminal: DescriptionKind<unknown> = defineKind<ControllingTerminal>({
   name: 'controlling_terminal',
+  support: {
+    topic: 'terminals',
+    carried: 'the controlling terminal by its name',
+    refused: { THAW_TTY_SHARED: '/dev/tty opened once for several processes' },
+  },
 
   ofMemory: true,
 

@@ -4,6 +4,9 @@ import type { Credentials } from '../image/model.js'
 import { field } from '../proc/status.js'
 import type { Status } from '../proc/status.js'
 import type { Program } from '../program/program.js'
+import type { Support } from './support.js'
+
+export const support: Support = { topic: 'task', carried: 'credentials and capabilities' }
 
 const PR_SET_KEEPCAPS = 8
 const PR_CAPBSET_DROP = 24

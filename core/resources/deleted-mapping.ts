@@ -19,6 +19,19 @@ import { listingTells } from './inotify/likely-paths.js'
 import { emitPrivateMemfd, mappedMemfd, memfdName } from './memfd.js'
 import { emitNamelessFile } from './nameless-file.js'
 import { O_ACCMODE, O_CLOEXEC, O_PATH, O_RDONLY, O_RDWR } from './open-flags.js'
+import type { Support } from './support.js'
+
+export const support: Support = {
+  topic: 'memory',
+  carried: 'mappings of deleted files, private and shared',
+  conditions: [
+    "A shared mapping of a file that has lost the name it was opened by goes by the name that is left (named semaphores, as of Python's multiprocessing).",
+  ],
+  refused: {
+    THAW_FILE_REPLACED:
+      'shared mappings of a file that has lost the name it was opened by and has another in another folder, deleted files mapped both ways or written to beside a private mapping, open files whose path leads to another file',
+  },
+}
 
 /** @throws UnsupportedError THAW_FILE_REPLACED when nothing leads to the file any more, or a mapping shares it with others */
 export function identifyDeleted(process: SeenProcess, tree: SeenTree, line: MappingLine, path: string): FileIdentity {

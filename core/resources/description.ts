@@ -15,6 +15,7 @@ import type { FdInfo } from '../proc/fdinfo.js'
 import type { Bundle, Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import type { KeptContent } from './kept-content.js'
+import type { Support } from './support.js'
 
 /** A process while it is looked at, running or frozen. */
 export interface SeenProcess {
@@ -122,6 +123,8 @@ export interface Placement {
 export interface DescriptionKind<P> {
   /** Name of the field in the image's `Description.kind`. */
   readonly name: string
+  /** What README says of it. */
+  readonly support: Support
   recognises(seen: SeenDescription, tree: SeenTree): boolean
   /** Reads the state without changing it, from outside. Throws UnsupportedError (naming pid, command, descriptor, what it is and what to do) for state that is not carried. */
   collect(seen: SeenDescription, tree: SeenTree): P

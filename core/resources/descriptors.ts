@@ -10,6 +10,12 @@ import { refuseStrayRings } from './io-uring/mappings.js'
 import { describe, kindOf } from './kinds.js'
 import { Refusals } from './refusal.js'
 import { discoverInFlight } from './unix/queue.js'
+import type { Support } from './support.js'
+
+export const support: Support = {
+  topic: 'descriptors',
+  refused: { THAW_DESCRIPTOR: 'pidfds, devices, raw and packet sockets, POSIX message queues' },
+}
 
 const KCMP_FILE = 0
 const CLOCK_MONOTONIC = 1

@@ -37,6 +37,14 @@ const isEdgeTriggered = ({ events }: EpollItem): boolean => (events & EPOLLET) !
 
 export const epoll: DescriptionKind<unknown> = defineKind<Epoll>({
   name: 'epoll',
+  support: {
+    topic: 'descriptors',
+    carried: 'epoll',
+    refused: {
+      THAW_EPOLL_OUTSIDE: 'epoll sets that watch what is open nowhere any more',
+      THAW_EPOLL_DISARMED: 'epoll registrations that have fired once and are not ready',
+    },
+  },
 
   recognises: ({ link }) => link === 'anon_inode:[eventpoll]',
 

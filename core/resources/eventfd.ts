@@ -13,6 +13,7 @@ const EFD_SEMAPHORE = 1
 
 export const eventFd: DescriptionKind<unknown> = defineKind<EventFd>({
   name: 'eventfd',
+  support: { topic: 'descriptors', carried: 'eventfd' },
 
   recognises: ({ link }) => link === 'anon_inode:[eventfd]',
 

@@ -6,6 +6,13 @@ import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import type { SeenDescription } from './description.js'
 import { refusal } from './refusal.js'
+import type { Support } from './support.js'
+
+export const support: Support = {
+  topic: 'descriptors',
+  carried: 'file locks and leases',
+  refused: { THAW_FILE_LOCK: 'leases that are being broken' },
+}
 
 export type LockType = 'POSIX' | 'OFDLCK' | 'FLOCK' | 'LEASE'
 

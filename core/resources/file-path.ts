@@ -5,6 +5,16 @@ import { native } from '../../native/index.js'
 import type { FileStatus } from '../../native/index.js'
 import type { SeenDescription, SeenProcess, SeenTree } from './description.js'
 import { refusal } from './refusal.js'
+import type { Support } from './support.js'
+
+export const support: Support = {
+  topic: 'around the tree',
+  carried: "files are the host's",
+  refused: {
+    THAW_PROC_OUTSIDE: 'files of /proc of a process outside the tree',
+    THAW_FILE_UNNAMED: 'open files that were deleted while another name of theirs exists elsewhere',
+  },
+}
 
 export type LocatedFile =
   | { readonly how: 'path'; readonly path: string }

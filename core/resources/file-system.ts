@@ -9,6 +9,16 @@ import type { Program } from '../program/program.js'
 import type { SeenProcess } from './description.js'
 import { statusIfThere } from './file-identity.js'
 import { collectRemoved, emitChangeToRemoved } from './removed-folder.js'
+import type { Support } from './support.js'
+
+export const support: Support = {
+  topic: 'task',
+  carried: 'working directory (a removed one too), root, umask',
+  refused: {
+    THAW_WORKING_DIRECTORY: 'working directories that cannot be found again',
+    THAW_ROOT: 'a root folder of its own in another mount namespace',
+  },
+}
 
 const DELETED = ' (deleted)'
 

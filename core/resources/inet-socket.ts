@@ -22,6 +22,7 @@ const SOCK_STREAM = 1
 /** Asked after the kinds of TCP sockets that are connected, were connected, or listen. */
 export const inetSocket: DescriptionKind<unknown> = defineKind<InetSocket>({
   name: 'inet_socket',
+  support: { topic: 'sockets', carried: 'unconnected sockets', refused: { THAW_SOCKET_FILTER: 'sockets with a packet filter' } },
 
   recognises: (seen) => isTcp(seen),
 

@@ -31,6 +31,18 @@ const LINK = 'anon_inode:inotify'
 
 export const inotify: DescriptionKind<unknown> = defineKind<Inotify>({
   name: 'inotify',
+  support: {
+    topic: 'descriptors',
+    carried: 'inotify',
+    conditions: [
+      'The next watch of an inotify instance gets the number behind its highest; where a higher one was removed before, a number comes again.',
+    ],
+    refused: {
+      THAW_INOTIFY_EVENTS: 'inotify events that were not read',
+      THAW_INOTIFY_KERNEL: 'inotify on kernels whose watches cannot get their numbers again',
+      THAW_INOTIFY_PATH: 'watches of what no path is found to',
+    },
+  },
 
   recognises: ({ link }) => link === LINK,
 

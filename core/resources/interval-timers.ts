@@ -3,6 +3,9 @@ import { native } from '../../native/index.js'
 import type { ParasiteResults } from '../checkpoint/parasite.js'
 import type { IntervalTimer } from '../image/model.js'
 import type { Program } from '../program/program.js'
+import type { Support } from './support.js'
+
+export const support: Support = { topic: 'task', carried: 'interval timers' }
 
 const WHICH = [0, 1, 2]
 const ITIMER_REAL = 0

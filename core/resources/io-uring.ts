@@ -30,6 +30,22 @@ const pages = (bytes: number): bigint => ((BigInt(bytes) + PAGE - 1n) / PAGE) * 
 
 export const ioUring: DescriptionKind<unknown> = defineKind<IoUring>({
   name: 'io_uring',
+  support: {
+    topic: 'descriptors',
+    carried: 'idle io_uring',
+    conditions: [
+      'Flags that an io_uring was set up with and that change only when completions are worked on (`IORING_SETUP_COOP_TASKRUN`, `SINGLE_ISSUER`, `DEFER_TASKRUN` and the like) are lost.',
+    ],
+    refused: {
+      THAW_IO_URING_BUSY: 'io_uring with requests in flight',
+      THAW_IO_URING_REGISTERED: 'io_uring with what was registered',
+      THAW_IO_URING_SQPOLL: 'io_uring polled by the kernel',
+      THAW_IO_URING_DISABLED: 'io_uring not yet enabled',
+      THAW_IO_URING_MEMORY: 'io_uring whose memory is not mapped where it was made',
+      THAW_IO_URING_COUNTERS: 'io_uring that has taken more requests than can be made up for',
+      THAW_IO_URING_NO_DESCRIPTOR: 'io_uring whose descriptor is closed',
+    },
+  },
 
   recognises: ({ link }) => link === IO_URING_LINK,
 

@@ -10,6 +10,16 @@ import { readMappings } from '../proc/maps.js'
 import { field, readProcessStat, readStatus } from '../proc/status.js'
 import type { Program } from '../program/program.js'
 import type { SeenProcess } from './description.js'
+import type { Support } from './support.js'
+
+export const support: Support = {
+  topic: 'task',
+  carried: 'stopped processes (job control)',
+  conditions: [
+    "In a process that is stopped, the limit of a call counts from the moment it is continued, in the copy. Until then a debugger finds it in thaw's code.",
+  ],
+  refused: { THAW_STOPPED: 'stopped processes whose parent has not been told, or that were restored so and not continued since' },
+}
 
 const SIGCHLD = 17
 const SIGSTOP = 19

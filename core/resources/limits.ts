@@ -2,6 +2,9 @@
 import { readFileSync } from 'node:fs'
 import type { Limit } from '../image/model.js'
 import type { Program } from '../program/program.js'
+import type { Support } from './support.js'
+
+export const support: Support = { topic: 'task', carried: 'limits' }
 
 const UNLIMITED = 0xffff_ffff_ffff_ffffn
 /** RLIMIT_* by the words that /proc prints. */

@@ -7,7 +7,17 @@ import type { SeenProcess, SeenTree } from './description.js'
 import { identifyDeleted } from './deleted-mapping.js'
 import { identify } from './file-identity.js'
 import { isRingMemory } from './io-uring/mappings.js'
+import type { Support } from './support.js'
 import { isSegment } from './sysv-segment.js'
+
+export const support: Support = {
+  topic: 'memory',
+  carried: 'private mappings, of files and anonymous, with advice, locks, seals, stacks that grow',
+  conditions: ['A copy has one mapping more, named `/memfd:thaw-restorer`.'],
+  refused: {
+    THAW_MAPPING: 'hugetlb memory, userfaultfd, rings for asynchronous I/O, device memory, freed protection keys',
+  },
+}
 
 const PROT_READ = 1
 const PROT_WRITE = 2

@@ -6,6 +6,13 @@ import type { Program } from '../program/program.js'
 import type { SeenDescription } from './description.js'
 import { O_CLOEXEC, O_PATH, O_RDONLY } from './open-flags.js'
 import { refusal } from './refusal.js'
+import type { Support } from './support.js'
+
+export const support: Support = {
+  topic: 'descriptors',
+  carried: 'memfds with their seals',
+  refused: { THAW_HUGETLB: 'memfds in huge pages of a pool' },
+}
 
 export interface Memfd {
   name: string

@@ -2,6 +2,9 @@
 import { closeSync, openSync, readFileSync, readSync, readdirSync } from 'node:fs'
 import { UnsupportedError } from '../errors.js'
 import type { SeenProcess } from './description.js'
+import type { Support } from './support.js'
+
+export const support: Support = { topic: 'memory', refused: { THAW_MEMORY_POLICY: 'memory policies' } }
 
 /** `7f5c1a2b3000 interleave:0-1 anon=2 …` */
 const POLICY = /^[0-9a-f]+ (?!default\b)(\S+)/m

@@ -49,6 +49,7 @@ interface OpenFifo {
 
 export const namedPipe: DescriptionKind<unknown> = defineKind<NamedPipe>({
   name: 'named_pipe',
+  support: { topic: 'descriptors', carried: 'named pipes with their data' },
 
   recognises: ({ link, status, info }) => (status.mode & S_IFMT) === S_IFIFO && link.startsWith('/') && (info.flags & O_PATH) === 0,
 

@@ -41,6 +41,11 @@ const protocols: ReadonlyMap<number, string> = new Map([
 
 export const netlinkSocket: DescriptionKind<unknown> = defineKind<NetlinkSocket>({
   name: 'netlink_socket',
+  support: {
+    topic: 'sockets',
+    carried: 'netlink sockets',
+    refused: { THAW_NETLINK_QUEUE: 'unread netlink messages', THAW_NETLINK_PROTOCOL: 'netlink protocols other than the usual' },
+  },
 
   recognises: (seen) => socketOf(seen)?.family === AF_NETLINK,
 

@@ -2,6 +2,9 @@
 import { native } from '../../native/index.js'
 import type { Argument } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
+import type { Support } from './support.js'
+
+export const support: Support = { topic: 'task', carried: 'pending signals' }
 
 export const collectThreadSignals = (tid: number): Uint8Array[] => native.peekSignals(tid, 'thread')
 export const collectProcessSignals = (pid: number): Uint8Array[] => native.peekSignals(pid, 'process')

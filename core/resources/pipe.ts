@@ -24,6 +24,11 @@ interface End {
 
 export const pipe: DescriptionKind<unknown> = defineKind<Pipe>({
   name: 'pipe',
+  support: {
+    topic: 'descriptors',
+    carried: 'pipes with their data',
+    refused: { THAW_PIPE_OUTSIDE: 'pipes with an end outside (other than the standard streams)' },
+  },
 
   recognises: ({ link }) => link.startsWith('pipe:['),
 

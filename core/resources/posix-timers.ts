@@ -8,6 +8,16 @@ import type { Argument, Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import { offsetsOf } from './clocks.js'
 import { armExpired, armOverrun, countExpirations, nanoseconds, now } from './timer-expirations.js'
+import type { Support } from './support.js'
+
+export const support: Support = {
+  topic: 'task',
+  carried: 'POSIX timers with their ids and overruns',
+  refused: {
+    THAW_TIMER_OVERRUN: 'timers that have overrun and have sent their signal again',
+    THAW_TIMER_CLOCK: 'timers on the processor time of a task',
+  },
+}
 
 const CLOCK_MONOTONIC = 1
 const SIGEV_SIGNAL = 0

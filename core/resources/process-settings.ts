@@ -7,6 +7,9 @@ import { readStatus } from '../proc/status.js'
 import type { Status } from '../proc/status.js'
 import { TILE_DATA, TILE_DATA_BIT } from '../program/extended-state.js'
 import type { Program } from '../program/program.js'
+import type { Support } from './support.js'
+
+export const support: Support = { topic: 'task', carried: 'what prctl sets' }
 
 const PR_GET_DUMPABLE = 3
 const PR_SET_DUMPABLE = 4

@@ -7,6 +7,9 @@ import { UnsupportedError } from '../errors.js'
 import type { Mapping } from '../image/model.js'
 import type { Program } from '../program/program.js'
 import type { SeenProcess } from './description.js'
+import type { Support } from './support.js'
+
+export const support: Support = { topic: 'memory', carried: 'protection keys' }
 
 const KEYS = Array.from({ length: 15 }, (_, i) => i + 1)
 const PAGE_BYTES = 4096n

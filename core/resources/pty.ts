@@ -37,6 +37,23 @@ const TIOCGEXCL = 0x8004_5440
 
 export const pty: DescriptionKind<unknown> = defineKind<Pty>({
   name: 'pty',
+  support: {
+    topic: 'terminals',
+    carried: 'pseudo-terminals with both ends in the tree and the sessions they control',
+    conditions: [
+      "A process with pseudo-terminals of its own gets a `/dev/pts` of its own, in which the caller's terminal has no name. Which column their output is in starts at 0.",
+    ],
+    refused: {
+      THAW_PTY_DATA: 'pseudo-terminals with data in them',
+      THAW_PTY_HALF: 'pseudo-terminals without their other end',
+      THAW_PTY_OUTSIDE: 'pseudo-terminals that somebody outside has open too',
+      THAW_PTY_INSTANCE: 'pseudo-terminals of other mounts than /dev/pts',
+      THAW_PTY_SESSION: 'terminals of sessions led from outside, that members have left, or whose foreground is gone',
+      THAW_PTY_DISCIPLINE: 'terminals with another line discipline than N_TTY',
+      THAW_PTY_LOCKED: 'terminals with locked settings',
+      THAW_PTY_STOPPED: 'terminals whose output is stopped',
+    },
+  },
 
   recognises: (seen, tree) => seen.link !== TTY && ptyOf(seen, tree) !== undefined,
 

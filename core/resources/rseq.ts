@@ -1,6 +1,9 @@
 /** Restartable sequences (rseq(2)): a thread is never kept in the middle of a critical section. */
 import { native } from '../../native/index.js'
 import { get, withRegisters } from '../program/registers.js'
+import type { Support } from './support.js'
+
+export const support: Support = { topic: 'task', carried: 'rseq' }
 
 /** struct rseq: where the pointer to the active section stands; struct rseq_cs: start, length, abort address. */
 const OFFSET_RSEQ_CS = 8n

@@ -2,6 +2,9 @@
 import { native } from '../../native/index.js'
 import type { Scheduling } from '../image/model.js'
 import type { Program } from '../program/program.js'
+import type { Support } from './support.js'
+
+export const support: Support = { topic: 'task', carried: 'scheduling' }
 
 const PRIO_PROCESS = 0
 const IOPRIO_WHO_PROCESS = 1

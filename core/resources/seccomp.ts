@@ -10,6 +10,17 @@ import type { Status } from '../proc/status.js'
 import type { Program } from '../program/program.js'
 import { filtersOf, hasOwn, mayAdminister, modeOf, refused } from './seccomp/access.js'
 import { actionOf, actionsIn } from './seccomp/verdict.js'
+import type { Support } from './support.js'
+
+export const support: Support = {
+  topic: 'task',
+  carried: 'seccomp (as root)',
+  conditions: [
+    'Threads whose seccomp filters differ get them one by one: a later filter for all threads (SECCOMP_FILTER_FLAG_TSYNC) finds that they share none.',
+    'Filters are suspended while a checkpoint is made: if the dumper is killed in the middle of it, they see what it was doing.',
+  ],
+  refused: { THAW_SECCOMP: 'seccomp filters that ask another process or forbid rt_sigreturn' },
+}
 
 const PTRACE_SECCOMP_GET_FILTER = 0x420c
 const PTRACE_SECCOMP_GET_METADATA = 0x420d

@@ -14,8 +14,11 @@ import type { SeenProcess } from './description.js'
 import { extentsOf } from './file-extents.js'
 import type { Extent } from './file-extents.js'
 import { O_CLOEXEC, O_RDONLY } from './open-flags.js'
+import type { Support } from './support.js'
 import { isSegment } from './sysv-segment.js'
 import type { SysvSegment } from './sysv-segment.js'
+
+export const support: Support = { topic: 'memory', carried: 'shared mappings, shared between processes as before' }
 
 interface Shown {
   readonly process: SeenProcess

@@ -2,6 +2,9 @@
 import type { ParasiteResults } from '../checkpoint/parasite.js'
 import type { SignalAction } from '../image/model.js'
 import type { Program } from '../program/program.js'
+import type { Support } from './support.js'
+
+export const support: Support = { topic: 'task', carried: 'signal actions, masks and stacks' }
 
 const SIGKILL = 9
 const SIGSTOP = 19

@@ -11,6 +11,7 @@ export interface SignalFd {
 
 export const signalFd: DescriptionKind<unknown> = defineKind<SignalFd>({
   name: 'signalfd',
+  support: { topic: 'descriptors', carried: 'signalfd' },
 
   recognises: ({ link }) => link === 'anon_inode:[signalfd]',
 

@@ -43,6 +43,11 @@ export function standardStreamOf(seen: SeenDescription, tree: SeenTree): number 
 
 export const standardStream: DescriptionKind<unknown> = defineKind<StandardStream>({
   name: 'standard_stream',
+  support: {
+    topic: 'terminals',
+    carried: 'the standard streams (connected anew)',
+    refused: { THAW_TERMINAL: 'terminals with an end outside (other than the standard streams)' },
+  },
 
   recognises: (seen, tree) => isTerminal(seen) || standardStreamOf(seen, tree) !== undefined,
 

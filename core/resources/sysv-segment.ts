@@ -8,6 +8,20 @@ import type { Program } from '../program/program.js'
 import type { AskInside, Emitter, SeenProcess, SeenTree } from './description.js'
 import { emitObject, hasOwnNamespace, permissionsOf, readTable } from './sysv/table.js'
 import type { SysvLine, SysvPermissions } from './sysv/table.js'
+import type { Support } from './support.js'
+
+export const support: Support = {
+  topic: 'memory',
+  carried: 'System V segments with their ids and keys',
+  conditions: [
+    'Who used a System V object last, and when, is told anew; who made a segment is, where that process was outside the tree, the first process of the tree.',
+  ],
+  refused: {
+    THAW_SYSV_UNATTACHED: 'System V segments that no process has attached',
+    THAW_SYSV_PARTIAL: 'System V segments attached in part only',
+    THAW_IPC_NAMESPACE: 'processes of one tree in several IPC namespaces',
+  },
+}
 
 export interface SysvSegment {
   permissions: SysvPermissions

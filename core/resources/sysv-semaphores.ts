@@ -8,6 +8,19 @@ import { UnsupportedError } from '../errors.js'
 import type { Emitter, SeenProcess, SeenTree } from './description.js'
 import { callIn, emitObject, hasOwnNamespace, permissionsOf, readTable, refuseForeign } from './sysv/table.js'
 import type { SysvPermissions } from './sysv/table.js'
+import type { Support } from './support.js'
+
+export const support: Support = {
+  topic: 'around the tree',
+  carried: 'System V semaphores and message queues, in an IPC namespace of its own (a sandbox has one)',
+  conditions: [
+    "In an IPC namespace that others live in, System V semaphores and message queues count as the tree's when a process of it has used them last.",
+  ],
+  refused: {
+    THAW_SYSV_UNDO: 'System V semaphores with SEM_UNDO, or used by programs with threads',
+    THAW_SYSV_SHARED: 'System V objects that others may use, too',
+  },
+}
 
 export interface SysvSemaphores {
   permissions: SysvPermissions

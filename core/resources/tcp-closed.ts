@@ -45,6 +45,13 @@ const events = (seen: SeenDescription): number => native.poll(seen.duplicate(), 
 
 export const tcpClosed: DescriptionKind<unknown> = defineKind<TcpClosed>({
   name: 'tcp_closed',
+  support: {
+    topic: 'sockets',
+    refused: {
+      THAW_TCP_OUTSIDE: 'TCP connections to the outside (or restored as closed, with `--tcp-close`)',
+      THAW_TCP_UNREAD: 'such closed ones with more unread data than can be carried',
+    },
+  },
 
   recognises(seen) {
     if (!isTcp(seen)) return false

@@ -40,6 +40,20 @@ const unread: TcpEnd = { ...nothing, received: new Uint8Array(), unsent: new Uin
 
 export const tcpConnection: DescriptionKind<unknown> = defineKind<TcpConnection>({
   name: 'tcp_connection',
+  support: {
+    topic: 'sockets',
+    carried: 'TCP connections within the fixture with their data, also half-closed or left by their peer',
+    conditions: [
+      'TCP connections estimate round trips and congestion anew, and acknowledgements that were on their way have arrived. Outside a network of its own, restoring one takes CAP_NET_ADMIN.',
+    ],
+    refused: {
+      THAW_TCP_PRIVILEGE: 'TCP connections within the fixture, without CAP_NET_ADMIN over its network',
+      THAW_TCP_URGENT: 'TCP connections with urgent data to read',
+      THAW_TCP_ERROR: 'TCP connections with an error to report',
+      THAW_TCP_ULP: 'TCP connections with TLS or another protocol in the kernel',
+      THAW_TCP_UNSETTLED: 'TCP connections whose ends do not agree',
+    },
+  },
 
   recognises: (seen, tree) => isConnected(seen) && (peerInTree(seen, tree) !== undefined || isOrphan(seen, tree)),
 

@@ -22,6 +22,7 @@ const SOCK_STREAM = 1
 
 export const tcpListener: DescriptionKind<unknown> = defineKind<TcpListener>({
   name: 'tcp_listener',
+  support: { topic: 'sockets', carried: 'TCP listeners' },
 
   recognises(seen) {
     const socket = socketOf(seen)

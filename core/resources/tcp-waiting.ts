@@ -40,6 +40,11 @@ const WINDOW_CLAMP = '6:10'
 
 export const tcpWaiting: DescriptionKind<unknown> = defineKind<TcpWaiting>({
   name: 'tcp_waiting',
+  support: {
+    topic: 'sockets',
+    carried: 'TCP connections not yet accepted',
+    refused: { THAW_TCP_BACKLOG: 'TCP connections that wait to be accepted and have sent data or come from outside' },
+  },
 
   recognises: (seen, tree) => isConnected(seen) && placeInQueue(seen, tree) !== undefined,
 

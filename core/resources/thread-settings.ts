@@ -8,6 +8,9 @@ import type { Injection } from '../checkpoint/injection.js'
 import type { ThreadModel } from '../image/model.js'
 import type { Program } from '../program/program.js'
 import { collectSeccomp } from './seccomp.js'
+import type { Support } from './support.js'
+
+export const support: Support = { topic: 'task', carried: 'names, robust lists' }
 
 const PR_SET_PDEATHSIG = 1
 const PR_GET_PDEATHSIG = 2

@@ -27,6 +27,7 @@ const NS = 1_000_000_000n
 
 export const timerFd: DescriptionKind<unknown> = defineKind<TimerFd>({
   name: 'timerfd',
+  support: { topic: 'descriptors', carried: 'timerfd' },
 
   recognises: ({ link }) => link === 'anon_inode:[timerfd]',
 

@@ -33,6 +33,21 @@ const IPPROTO_RAW = 255
 
 export const udpSocket: DescriptionKind<unknown> = defineKind<UdpSocket>({
   name: 'udp_socket',
+  support: {
+    topic: 'sockets',
+    carried: 'UDP sockets with their datagrams and multicast groups',
+    conditions: [
+      'An empty datagram that one checkpoint has seen in a queue is hidden from the next checkpoint of the same process (the kernel marks what was peeked at).',
+      'Outside a network of its own, restoring unread datagrams takes CAP_NET_RAW.',
+    ],
+    refused: {
+      THAW_UDP_QUEUE: 'datagrams of a port shared with other sockets, sent to a multicast group, or looked at before',
+      THAW_UDP_PRIVILEGE: 'unread datagrams, without CAP_NET_RAW',
+      THAW_UDP_ERROR: 'UDP sockets with an error to report',
+      THAW_UDP_CORK: 'UDP sockets that hold back what they are to send',
+      THAW_UDP_GROUPS: 'multicast groups of very many sources',
+    },
+  },
 
   recognises(seen) {
     const socket = socketOf(seen)

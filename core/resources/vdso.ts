@@ -4,6 +4,9 @@ import { stopped } from '../checkpoint/seize.js'
 import { CheckpointError } from '../errors.js'
 import type { MappingLine } from '../proc/maps.js'
 import { get } from '../program/registers.js'
+import type { Support } from './support.js'
+
+export const support: Support = { topic: 'memory', carried: 'vDSO' }
 
 /** Far more than the longest way through a vDSO function. */
 const MOST_STEPS = 10_000

@@ -5,6 +5,9 @@
  */
 import { UnsupportedError } from '../errors.js'
 import type { ImageModel, ProcessModel, ZombieModel } from '../image/model.js'
+import type { Support } from '../resources/support.js'
+
+export const support: Support = { topic: 'task', refused: { THAW_SESSION: 'sessions that no way of the tree leads to' } }
 
 export interface Member {
   readonly pid: number

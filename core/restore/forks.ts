@@ -1,9 +1,9 @@
 /**
  * How a process forks its children. A fork copies a map of everything that stands in memory, though of what is not for the child not the
  * contents; for many children that would grow with the square of their number. So they come in batches: for each a nurse, with the
- * memory of its batch only, forks them as children of its own parent (CLONE_PARENT), and ends.
+ * memory of its batch only, forks them as children of its own parent (CLONE_PARENT), and ends. A batch that is large itself has nurses of
+ * its own, so that the map of a child's memory is copied as often as its number has digits.
  */
-import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import { membersOf } from './family.js'
 import type { Member } from './family.js'
@@ -14,13 +14,14 @@ import type { Stow } from './stow.js'
 const CLONE_PARENT = 0x8000
 const SIGCHLD = 17
 const WALL = 0x4000_0000
-const BATCH = 24
+/** How many of one kind a process forks, nurses or children. */
+const BATCH = 12
 
 export class Forks {
   readonly #planning: Planning
   readonly #emitMember: (program: Program, member: Member) => void
   /** By the process that has to reap them. */
-  readonly #nurses = new Map<Program, Cell[]>()
+  readonly #nurses = new Map<Program, number[]>()
   readonly #nursePids: Iterator<number>
 
   /** @param emitMember what a child does once it is forked */
@@ -37,22 +38,37 @@ export class Forks {
     const alone = children.length <= BATCH || this.#planning.options.pidNamespace === 'current'
     const batched = alone ? [] : children.filter(({ isSibling }) => !isSibling)
     for (const child of children) if (!batched.includes(child)) this.#fork(program, child, child.isSibling)
-    for (let at = 0; at < batched.length; at += BATCH) this.#nurse(program, batched.slice(at, at + BATCH))
+    this.#forkAll(program, batched, program)
   }
 
-  #nurse(program: Program, children: readonly Member[]): void {
-    const { bundle, failed } = this.#planning
+  /** @param parent whose children they become; another program is a nurse's */
+  #forkAll(program: Program, children: readonly Member[], parent: Program): void {
+    if (children.length <= BATCH) {
+      for (const child of children) this.#fork(program, child, program !== parent)
+      return
+    }
+    const size = Math.max(BATCH, Math.ceil(children.length / BATCH))
+    for (let at = 0; at < children.length; at += size) this.#nurse(program, children.slice(at, at + size), parent)
+  }
+
+  #nurse(program: Program, children: readonly Member[], parent: Program): void {
+    const { bundle, failed, shared } = this.#planning
     const stows = children.flatMap((child) => this.#stowsOf(child))
     const pid = this.#nursePids.next().value as number
+    const done = shared.word()
     const nurse = bundle.program(`nurse ${pid}`, failed.instance)
     program.for(`nurse ${pid}`, () => {
       for (const stow of stows) stow.emitForked(program, true)
-      const cell = program.spawn(nurse, cloneArgs(this.#planning, { flags: 0, pid, exitSignal: SIGCHLD }), CLONE_ARGS_BYTES)
-      this.#nurses.set(program, [...(this.#nurses.get(program) ?? []), cell])
+      const args = program === parent ? { flags: 0, pid, exitSignal: SIGCHLD } : { flags: CLONE_PARENT, pid, exitSignal: 0 }
+      program.spawn(nurse, cloneArgs(this.#planning, args), CLONE_ARGS_BYTES)
+      this.#nurses.set(parent, [...(this.#nurses.get(parent) ?? []), pid])
       for (const stow of stows) stow.emitRelease(program)
+      // Children are found, and waited for, in the order in which they were born.
+      program.waitFor(done, 1)
     })
     for (const stow of stows) stow.emitForked(nurse, false)
-    for (const child of children) this.#fork(nurse, child, true)
+    this.#forkAll(nurse, children, parent)
+    nurse.add(done, 1)
     nurse.call('exit_group', [0])
   }
 
@@ -75,7 +91,7 @@ export class Forks {
     return [...membersOf(child)].flatMap(({ process }) => (process === undefined ? [] : (this.#planning.stows.get(process) ?? [])))
   }
 
-  /** Nurses have ended. @returns whether there were any, whose ends were signalled */
+  /** Nurses have ended: each once it has forked its own, which come behind it. @returns whether there were any, whose ends were signalled */
   emitEnds(program: Program): boolean {
     const nurses = this.#nurses.get(program) ?? []
     for (const pid of nurses) program.call('wait4', [pid, 0, WALL, 0])

@@ -27,7 +27,7 @@ export class SharedPage {
   /** @param start where there is room for `sizeBytes` */
   constructor({ processes, zombies, sharedMemory }: ImageModel, start: bigint) {
     this.#start = start
-    // Four words for all, and at most three for each process and group.
+    // Four words for all, and at most three for each process: two for a group, one for a nurse.
     this.#sizeBytes = roundUp(BigInt(4 * (4 + 3 * (processes.length + zombies.length))))
     const memories = new Map<number, { at: bigint; memory: SharedMemoryModel }>()
     let at = start + this.#sizeBytes
