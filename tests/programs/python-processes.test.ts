@@ -1,5 +1,6 @@
 /** Python with processes of its own: multiprocessing by each of its start methods, and asyncio's. */
 
+import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { missing } from './installed.ts'
@@ -43,7 +44,9 @@ for (const method of ['fork', 'spawn', 'forkserver'])
       expect(await get('/end/0')).toEqual([-15, true])
       if (before === 0) return
       await get('/quit/0')
-      await expect.poll(() => folder.text('output'), { interval: 10, timeout: 20_000 }).toMatch(/^over$/m)
+      // With its end, and not before, the names of its semaphores are gone from the machine's /dev/shm.
+      await expect.poll(() => existsSync(`/proc/${copy.pid}`), { interval: 10, timeout: 20_000 }).toBe(false)
+      expect(folder.text('output')).toMatch(/^over$/m)
     })
   })
 
