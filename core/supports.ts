@@ -1,5 +1,6 @@
 /** All that is carried, or refused, by name. Each says so where it is done; adding a resource is adding a line here or in kinds.ts. */
 import { support as pages } from './checkpoint/pages.js'
+import { support as seize } from './checkpoint/seize.js'
 import { support as sessions } from './checkpoint/sessions.js'
 import { support as sleep } from './checkpoint/sleep.js'
 import { support as surveyNamespaces } from './checkpoint/survey-namespaces.js'
@@ -43,6 +44,7 @@ export const supports: readonly Support[] = [
   family,
   jobControl,
   survey,
+  seize,
   surveySharing,
   surveyNamespaces,
   sleep,

@@ -35,6 +35,10 @@ export async function checkpoint(root: TreeRoot, options: RunOptions = {}): Prom
     const job: CheckpointJob = { root, options: rest, ...(to === undefined ? {} : { to }), steps: theirs }
     const { model, pageFd, pageBytes, standstillMs } = resultOf((await pool().run(job, { transferList: [theirs] })) as CheckpointOutcome)
     return { image: new Image(model, pageFd, pageBytes), standstillMs, totalMs: performance.now() - started }
+  } catch (error) {
+    // A task that did not stop is only let go by the end of the thread that wanted it to.
+    if (error instanceof UnsupportedError && error.code === 'THAW_UNINTERRUPTIBLE') await closeCheckpointPool()
+    throw error
   } finally {
     steps.close()
   }

@@ -4,9 +4,16 @@ import { native } from '../../native/index.js'
 import type { SystemError } from '../../native/index.js'
 import { CheckpointError, UnsupportedError } from '../errors.js'
 import { readStat } from '../proc/status.js'
+import { pause } from './pause.js'
 import { isRestarting, noteSleeps, sleptOn } from './sleep.js'
 import type { Sleep } from './sleep.js'
+import type { Support } from '../resources/support.js'
 import { suspendSeccomp } from '../resources/seccomp/access.js'
+
+export const support: Support = {
+  topic: 'task',
+  refused: { THAW_UNINTERRUPTIBLE: 'tasks that wait, longer than a second, for what cannot be interrupted' },
+}
 
 const CLOCK_MONOTONIC = 1
 const PTRACE_EVENT_STOP = 128
@@ -17,6 +24,8 @@ const PF_USER_WORKER = 0x4000
 /** A process that starts threads faster than this many passes can catch is given up, unharmed. */
 const MOST_PASSES = 64
 
+const TO_STOP_NS = 1_000_000_000n
+const LOOKS_WITHOUT_PAUSE = 200
 /** More than a thread needs to go to sleep again. */
 const TO_SLEEP_NS = 2_000_000n
 
@@ -82,7 +91,7 @@ export class SeizedProcess {
     }
     this.tids.push(tid)
     native.interrupt(tid)
-    const stop = stopOf(tid)
+    const stop = this.#stopOf(tid)
     if (stop === undefined) this.tids.splice(this.tids.indexOf(tid), 1)
     else {
       if (this.#stop !== 0 && stop !== this.#stop) throw isBeingStopped(this.pid)
@@ -90,6 +99,16 @@ export class SeizedProcess {
       this.#noteStop(tid, sleep)
     }
     if (!this.tids.includes(this.pid) && tid === this.pid) throw diedMeanwhile(tid)
+  }
+
+  /** What does not stop cannot be let go either, before this thread ends. */
+  #stopOf(tid: number): number | undefined {
+    try {
+      return stopOf(tid)
+    } catch (error) {
+      this.tids.splice(this.tids.indexOf(tid), 1)
+      throw error
+    }
   }
 
   #noteStop(tid: number, sleep: Sleep | undefined): void {
@@ -161,13 +180,39 @@ function isKernelWorker(pid: number, tid: number): boolean {
  */
 function stopOf(tid: number): number | undefined {
   for (;;) {
-    const status = native.wait(tid)
-    if (status === null) continue
+    const status = nextStatus(tid)
     if (status.kind !== 'stopped') return undefined
     if (status.event === PTRACE_EVENT_STOP) return status.signal
     native.resume(tid, status.signal)
   }
 }
+
+/** A task stops within microseconds, unless it waits for something that no signal ends, and for that it cannot be waited for long. */
+function nextStatus(tid: number): WaitStatus {
+  const until = native.clockGettime(CLOCK_MONOTONIC) + TO_STOP_NS
+  for (let looks = 0; ; looks++) {
+    const status = native.wait(tid, true)
+    if (status !== null) return status
+    if (looks < LOOKS_WITHOUT_PAUSE) native.syscall('sched_yield', [])
+    else pause(1)
+    if (native.clockGettime(CLOCK_MONOTONIC) > until && stateOf(tid) === 'D') throw cannotStop(tid)
+  }
+}
+
+function stateOf(tid: number): string | undefined {
+  try {
+    return readStat(tid)[0]
+  } catch {
+    return undefined
+  }
+}
+
+const cannotStop = (tid: number): UnsupportedError =>
+  new UnsupportedError(
+    'THAW_UNINTERRUPTIBLE',
+    `Cannot checkpoint pid ${tid}: it waits for something that cannot be interrupted (vfork, a disk), and did not stop within a second. Checkpoint it when it has gone on.`,
+    { pid: tid },
+  )
 
 /** The same, in a stop of the kind that the task was frozen in. @param signal what that was by; false when the task died */
 export function stopped(tid: number, signal: number): boolean {

@@ -8,6 +8,7 @@ import { field, innermost, readStat, readStatus } from '../proc/status.js'
 import { childrenOf, isOver, treeBelow } from '../proc/tree.js'
 import type { SeenProcess } from '../resources/description.js'
 import { Refusals } from '../resources/refusal.js'
+import { pause } from './pause.js'
 import { SeizedProcess } from './seize.js'
 import { sharedTasks } from './survey-sharing.js'
 import { surveyProcess } from './survey.js'
@@ -32,8 +33,6 @@ const END_PAUSE_MS = 1
 /** Who waits in vfork waits for moments, or for good. */
 const MOST_VFORK_LOOKS = 50
 const VFORK_PAUSE_MS = 2
-
-const pause = (ms: number): unknown => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 
 const rootsOf = (root: TreeRoot): number[] => (typeof root === 'number' ? [root] : childrenOf(root.belowInit))
 

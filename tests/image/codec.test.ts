@@ -134,7 +134,7 @@ test('damaged bytes: cut short anywhere, they are refused by name or at the end 
     }
   }
   // Between two fields of the outermost message a cut cannot be told from its end: the manifest's digest tells it.
-  const fields = 2 + 1 + image.processes.length + image.descriptions.length + image.blobs.length + 2
+  const fields = Object.values(image).reduce<number>((sum, field) => sum + (Array.isArray(field) ? field.length : 1), 0)
   expect(refused).toBeGreaterThanOrEqual(bytes.length - fields)
 })
 

@@ -73,7 +73,10 @@ test('signals are unblocked and have their default actions', () => {
 test('reap says nothing while it lives and how it was killed', () => {
   const { pid, pidfd } = native.spawnProcess('/bin/sleep', ['100'], [nothing, 1, 2])
   expect(native.reap(pid)).toBeNull()
-  expect(readFileSync(`/proc/${pid}/cmdline`, 'utf8')).toBe('/bin/sleep\x00100\x00')
+  // Empty until the new program is mapped, which is a moment after its descriptors are right.
+  let command = ''
+  while (command === '') command = readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+  expect(command).toBe('/bin/sleep\x00100\x00')
   native.pidfdSendSignal(pidfd, 9)
   native.poll(pidfd, POLLIN, -1)
   expect(native.reap(pid)).toEqual({ kind: 'killed', signal: 9 })
