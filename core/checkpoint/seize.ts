@@ -1,7 +1,7 @@
 /** Freezing: PTRACE_SEIZE and PTRACE_INTERRUPT on every thread, again until a pass over /proc/PID/task finds nobody new. */
 import { readdirSync } from 'node:fs'
 import { native } from '../../native/index.js'
-import type { SystemError } from '../../native/index.js'
+import type { SystemError, WaitStatus } from '../../native/index.js'
 import { CheckpointError, UnsupportedError } from '../errors.js'
 import { readStat } from '../proc/status.js'
 import { pause } from './pause.js'
