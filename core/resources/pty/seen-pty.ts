@@ -114,7 +114,12 @@ function holds(pid: number, number: number, device: bigint | undefined): boolean
       const path = `/proc/${pid}/fd/${fd}`
       const link = readlinkSync(path)
       if (link === `/dev/pts/${number}`) return native.statPath(path).device === device
-      return link.endsWith('/ptmx') && readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1').includes(`tty-index:\t${number}\n`)
+      return (
+        link.endsWith('/ptmx') &&
+        readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1').includes(`tty-index:\t${number}\n`) &&
+        // Each instance of devpts counts for itself: another copy of the same tree has the same numbers.
+        (device === undefined || native.statPath(`/proc/${pid}/root/dev/pts`).device === device)
+      )
     })
   } catch {
     // Gone meanwhile, or of another user.
