@@ -4,6 +4,7 @@ import { afterAll, expect, test } from 'vitest'
 import { checkpoint, closeCheckpointPool, openHost } from '../../dist/core/index.js'
 import { native } from '../../dist/native/index.js'
 import { FixtureProgram } from '../fixtures/program.ts'
+import { restored } from '../fixtures/round-trip.ts'
 
 afterAll(closeCheckpointPool)
 
@@ -61,4 +62,16 @@ test('a number that is taken where the copy has no terminals of its own is told 
   } finally {
     for (const fd of [nothing, ...taken]) closeSync(fd)
   }
+})
+
+test("another copy of it, which has the same numbers, is in nobody's way", async ({ skip }) => {
+  await using program = await FixtureProgram.start('pty')
+  skip(program.skipped !== undefined, program.skipped)
+  await using image = (await checkpoint(program.pid, { then: 'kill' })).image
+  await using host = await openHost()
+  await restored(image, host, 'host', () =>
+    restored(image, host, 'host', async (pid) => {
+      await using _again = (await checkpoint(pid)).image
+    }),
+  )
 })
