@@ -1,4 +1,4 @@
-/** What `thaw inspect` shows of whole trees, each taken from a fixture program that runs on and is ended by the test. */
+/** What `thaw inspect` shows of whole trees, each taken from a fixture program, which ends. */
 import { expect, test } from 'vitest'
 import { FixtureProgram } from '../fixtures/program.ts'
 import { Folder, thaw } from './harness.ts'
@@ -8,7 +8,7 @@ async function inspected(name: string): Promise<string[]> {
   using folder = new Folder()
   await using program = await FixtureProgram.start(name)
   const images = folder.file('images')
-  const dumped = await thaw(['dump', String(program.pid), '--images', images, '--leave-running'])
+  const dumped = await thaw(['dump', String(program.pid), '--images', images])
   expect(dumped).toMatchObject({ status: 0, stderr: '' })
   const { stdout } = await thaw(['inspect', images])
   const lines = stdout.replaceAll(program.folder, 'FOLDER').split('\n')
