@@ -16,6 +16,8 @@ export interface PipeChunk {
 export const F_GETPIPE_SZ = 1032
 export const F_SETPIPE_SZ = 1031
 export const DEFAULT_PIPE_BYTES = 65536
+/** Two buffers: the last byte of a pipe and one behind it. */
+const LEAST_PROBE_BYTES = 8192
 const F_SETFL = 4
 const FIONREAD = 0x541b
 const SPLICE_F_NONBLOCK = 2
@@ -40,12 +42,12 @@ function bytesIn(fd: number): number {
   return new Int32Array(answer.buffer)[0] ?? 0
 }
 
-/** Calls with the ends of a pipe that holds the same as this one, packets kept. */
+/** Calls with the ends of a pipe that holds the same as this one, packets kept, and has room for one more where that had room for one. */
 function withCopy<T>(source: number, use: (reader: number, writer: number) => T): T {
   const total = bytesIn(source)
   const [reader, writer] = native.pipe(O_CLOEXEC | O_NONBLOCK)
   try {
-    native.fcntl(writer, F_SETPIPE_SZ, native.fcntl(source, F_GETPIPE_SZ))
+    native.fcntl(writer, F_SETPIPE_SZ, Math.max(native.fcntl(source, F_GETPIPE_SZ), LEAST_PROBE_BYTES))
     const count = total === 0 ? 0 : native.tee(source, writer, total, SPLICE_F_NONBLOCK)
     if (count !== total) throw new Error(`tee copied ${count} of ${total} bytes of a pipe`)
     return use(reader, writer)
