@@ -32,7 +32,7 @@ export function compileQuestions(pid: number, region: bigint, pending: PendingSi
   const program = new ParasiteProgram(region)
   const { main } = program
   const readActions = askSignalActions(main)
-  const readTimers = askIntervalTimers(main)
+  const readTimers = askIntervalTimers(main, pid)
   const readPosix = askPosixTimers(main, pid, (tid) => innerTid(pid, tid), pending)
   const readSettings = askProcessSettings(main, pid, readStatus(pid))
   const readKeys = askProtectionKeys(main)

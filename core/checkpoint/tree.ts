@@ -17,6 +17,9 @@ import type { Support } from '../resources/support.js'
 export const support: Support = {
   topic: 'task',
   carried: 'whole trees: pids and tids, parents, children whose parent has ended, zombies with their status',
+  conditions: [
+    'All children of a process are children of its first thread: a parent-death signal comes when that one ends, whichever thread had forked. Processor time and resource usage count from zero.',
+  ],
   refused: {
     THAW_ZOMBIE_CORE: 'zombies that have dumped core',
     THAW_PROCESSES_FLEE: 'trees that start processes faster than they can be stopped',

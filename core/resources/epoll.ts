@@ -40,6 +40,9 @@ export const epoll: DescriptionKind<unknown> = defineKind<Epoll>({
   support: {
     topic: 'descriptors',
     carried: 'epoll',
+    conditions: [
+      'Edges of an epoll set (EPOLLET) that were reported already are reported once more where something else in the set is ready, or where what is watched is no pipe, terminal, connected unix socket or file without an inode of its own.',
+    ],
     refused: {
       THAW_EPOLL_OUTSIDE: 'epoll sets that watch what is open nowhere any more',
       THAW_EPOLL_DISARMED: 'epoll registrations that have fired once and are not ready',

@@ -11,7 +11,8 @@ import type { Support } from './support.js'
 export const support: Support = {
   topic: 'descriptors',
   carried: 'file locks and leases',
-  refused: { THAW_FILE_LOCK: 'leases that are being broken' },
+  conditions: ['Which process took a lock by flock(2) is the first of the tree in /proc/locks.'],
+  refused: { THAW_FILE_LOCK: 'leases that are being broken, and leases on files without a name' },
 }
 
 export type LockType = 'POSIX' | 'OFDLCK' | 'FLOCK' | 'LEASE'

@@ -16,6 +16,8 @@ export interface PipeChunk {
 export const F_GETPIPE_SZ = 1032
 export const F_SETPIPE_SZ = 1031
 export const DEFAULT_PIPE_BYTES = 65536
+/** Two buffers: the last byte of a pipe and one behind it. */
+const LEAST_PROBE_BYTES = 8192
 const F_SETFL = 4
 const FIONREAD = 0x541b
 const SPLICE_F_NONBLOCK = 2
@@ -24,12 +26,11 @@ export function readPipe(seen: SeenDescription, tree: SeenTree): PipeChunk[] {
   if (bytesIn(seen.duplicate()) === 0) return []
   const ends = endsOf(seen, tree)
   const reader = ends.find((end) => accessOf(end) !== O_WRONLY)
-  const writers = ends.filter((end) => accessOf(end) !== O_RDONLY)
-  const mayHoldPackets = writers.length === 0 || writers.some(({ info }) => (info.flags & O_DIRECT) !== 0)
   // Without a reader the data is still there for whoever opens the pipe by name or through /proc.
   const source = reader?.duplicate() ?? native.open(`/proc/${seen.process.pid}/fd/${seen.fd}`, O_RDONLY | O_NONBLOCK)
   try {
-    return mayHoldPackets ? readPackets(source) : [{ data: readCopy(source), packet: false }]
+    const stream = readStream(source)
+    return stream === undefined ? readPackets(source) : [{ data: stream, packet: false }]
   } finally {
     if (reader === undefined) closeSync(source)
   }
@@ -41,12 +42,12 @@ function bytesIn(fd: number): number {
   return new Int32Array(answer.buffer)[0] ?? 0
 }
 
-/** Calls with the ends of a pipe that holds the same as this one, packets kept. */
+/** Calls with the ends of a pipe that holds the same as this one, packets kept, and has room for one more where that had room for one. */
 function withCopy<T>(source: number, use: (reader: number, writer: number) => T): T {
   const total = bytesIn(source)
   const [reader, writer] = native.pipe(O_CLOEXEC | O_NONBLOCK)
   try {
-    native.fcntl(writer, F_SETPIPE_SZ, native.fcntl(source, F_GETPIPE_SZ))
+    native.fcntl(writer, F_SETPIPE_SZ, Math.max(native.fcntl(source, F_GETPIPE_SZ), LEAST_PROBE_BYTES))
     const count = total === 0 ? 0 : native.tee(source, writer, total, SPLICE_F_NONBLOCK)
     if (count !== total) throw new Error(`tee copied ${count} of ${total} bytes of a pipe`)
     return use(reader, writer)
@@ -56,12 +57,23 @@ function withCopy<T>(source: number, use: (reader: number, writer: number) => T)
   }
 }
 
-/** All of a pipe without packets. */
-function readCopy(source: number): Uint8Array {
-  return withCopy(source, (copy) => {
-    const total = bytesIn(copy)
-    const data = native.read(copy, total)
-    if (data?.length !== total) throw new Error('a pipe gave less than it said')
+/**
+ * All of a pipe; undefined where it holds packets, whatever its writers write by now. A packet ends a read: all but the last byte, then the
+ * last with one behind it, come in one read each only where there is none.
+ */
+function readStream(source: number): Uint8Array | undefined {
+  return withCopy(source, (copy, writer) => {
+    const butOne = bytesIn(copy) - 1
+    const data = new Uint8Array(butOne + 1)
+    if (butOne > 0) {
+      const read = native.read(copy, butOne)
+      if (read?.length !== butOne || bytesIn(copy) !== 1) return undefined
+      data.set(read)
+    }
+    native.syscall('write', [writer, new Uint8Array(1), 1])
+    const last = native.read(copy, 2)
+    if (last?.length !== 2) return undefined
+    data.set(last.subarray(0, 1), butOne)
     return data
   })
 }
@@ -96,6 +108,7 @@ function readPackets(source: number): PipeChunk[] {
   flush()
   return chunks
 }
+
 /** A second byte does not come with it. Where there is none, one is written behind it, to the copy. */
 function startsWithPacketOfOne(source: number, left: number): boolean {
   return withCopy(source, (probe, writer) => {

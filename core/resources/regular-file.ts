@@ -51,7 +51,11 @@ const TMPFILE_BIT = O_TMPFILE & ~O_DIRECTORY
 
 export const regularFile: DescriptionKind<unknown> = defineKind<RegularFile>({
   name: 'regular_file',
-  support: { topic: 'descriptors', carried: 'files and folders (deleted ones too)' },
+  support: {
+    topic: 'descriptors',
+    carried: 'files and folders (deleted ones too)',
+    conditions: ['Files without a name are opened again without O_NOFOLLOW.'],
+  },
 
   recognises({ status, info, link }) {
     if (!link.startsWith('/')) return false
@@ -62,6 +66,8 @@ export const regularFile: DescriptionKind<unknown> = defineKind<RegularFile>({
   collect(seen, tree) {
     const located = locate(seen, tree)
     const folder = (seen.status.mode & S_IFMT) === S_IFDIR
+    const locks = collectLocks(seen)
+    if (located.how === 'deleted') refuseLease(seen, locks)
     return {
       path: located.path,
       device: seen.status.device,
@@ -71,7 +77,7 @@ export const regularFile: DescriptionKind<unknown> = defineKind<RegularFile>({
       goneName: located.how === 'other-name' ? located.gone : '',
       deleted: located.how === 'deleted' && !folder ? deletedContent(seen, tree) : null,
       deletedFolderMode: located.how === 'deleted' && folder ? seen.status.mode & 0o7777 : 0,
-      locks: collectLocks(seen),
+      locks,
     }
   },
 
@@ -108,6 +114,12 @@ export const regularFile: DescriptionKind<unknown> = defineKind<RegularFile>({
 /** The descriptors out of the way that lead to the same file. */
 function stillOpen({ device, inode }: RegularFile, emitter: Emitter): Cell[] {
   return emitter.shared('open-file', `${device}:${inode}`, () => [])
+}
+
+/** Its content is read, and written again, through descriptions of our own: opening those breaks the lease, which its holder is told. */
+function refuseLease(seen: SeenDescription, locks: readonly FileLock[]): void {
+  if (locks.some(({ type }) => type === 'LEASE'))
+    throw refusal(seen, 'THAW_FILE_LOCK', `holds a lease on ${seen.link}, which has no name any more`, 'Release it in the warm-up.')
 }
 
 function deletedContent(seen: SeenDescription, tree: SeenTree): DeletedFile {

@@ -47,6 +47,8 @@ export const tcpClosed: DescriptionKind<unknown> = defineKind<TcpClosed>({
   name: 'tcp_closed',
   support: {
     topic: 'sockets',
+    carried: 'TCP connections that have ended, with what is unread',
+    conditions: ['A TCP connection that was reset has another name and default buffers.'],
     refused: {
       THAW_TCP_OUTSIDE: 'TCP connections to the outside (or restored as closed, with `--tcp-close`)',
       THAW_TCP_UNREAD: 'such closed ones with more unread data than can be carried',

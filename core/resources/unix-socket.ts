@@ -69,6 +69,7 @@ export const unixSocket: DescriptionKind<unknown> = defineKind<UnixSocket>({
       THAW_UNIX_OUTSIDE: 'unix sockets connected to the outside',
       THAW_UNIX_BACKLOG: 'clients that wait to be accepted and have sent data or come from outside',
       THAW_UNIX_CREDENTIALS: "credentials in sockets from outside the tree's pid namespace, or in messages from outside the tree",
+      THAW_UNIX_ERROR: 'unix sockets with an error that was not told yet',
       THAW_UNIX_PEER: 'datagram sockets whose peer is gone or not connected back',
       THAW_UNIX_SENDER: 'datagrams of senders outside the tree',
       THAW_UNIX_NAME_TAKEN: 'unix sockets whose name another file has',

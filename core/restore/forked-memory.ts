@@ -1,7 +1,7 @@
 /** The memory of processes that are forked from the first: what a fork brings along goes, what was kept for them comes to its place. */
 import type { ProcessModel } from '../image/model.js'
 import type { Program } from '../program/program.js'
-import { emitAdvice, emitMapping, emitSeal } from './mapping-program.js'
+import { emitAdvice, emitMapping, emitProtection, emitSeal, needsProtecting } from './mapping-program.js'
 import type { Planning } from './planning.js'
 import { emitLayout, mappedOf } from './template-program.js'
 import { emitMove, vdsoOf, vdsoRange } from './vdso-move.js'
@@ -36,7 +36,8 @@ export function emitForkedMemory(program: Program, planning: Planning, process: 
     stow?.emitBack(program)
     for (const mapping of mappedOf(memory)) {
       if (stow?.has(mapping) === true) continue
-      emitMapping(program, mapping, false, undefined)
+      emitMapping(program, mapping, needsProtecting(mapping, memory.pages), undefined)
+      emitProtection(program, mapping, memory.pages)
       emitAdvice(program, mapping)
     }
     for (const mapping of mappedOf(memory)) emitSeal(program, mapping)

@@ -18,6 +18,10 @@ const MAP_FIXED_NOREPLACE = 0x100000
 const advice: Readonly<Record<string, number>> = { rr: 1, sr: 2, mg: 12, hg: 14, nh: 15, dd: 16, wf: 18 }
 const MADV_DONTFORK = 10
 const MLOCK_ONFAULT = 1
+const MADV_DONTNEED = 4
+/** Since Linux 5.14. */
+const MADV_POPULATE_WRITE = 23
+const PAGE_BYTES = 4096
 
 /**
  * Whether the mapping must be writable while it is filled, and gets its own protection afterwards. One that was writable once is accounted for
@@ -26,6 +30,15 @@ const MLOCK_ONFAULT = 1
 export function needsProtecting(mapping: Mapping, pages: readonly PageRange[]): boolean {
   if ((mapping.protection & PROT_READ_WRITE) === PROT_READ_WRITE) return false
   return mapping.flags.includes('ac') || pagesOf(pages, [mapping]).length > 0
+}
+
+/** The protection of its own, once it is filled. A mapping without pages stays accounted for only where it has had one. */
+export function emitProtection(program: Program, mapping: Mapping, pages: readonly PageRange[]): void {
+  const { start, end, kind, flags, protection } = mapping
+  if (!needsProtecting(mapping, pages)) return
+  if (kind === MappingKind.anonymous && flags.includes('ac') && pagesOf(pages, [mapping]).length === 0)
+    for (const doing of [MADV_POPULATE_WRITE, MADV_DONTNEED]) program.call('madvise', [start, PAGE_BYTES, doing])
+  program.call('mprotect', [start, end - start, protection])
 }
 
 /** The ranges that lie in these mappings. */

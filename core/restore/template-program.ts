@@ -9,7 +9,7 @@ import { MappingKind } from '../image/model.js'
 import type { Program } from '../program/program.js'
 import { emitDeletedFile } from '../resources/deleted-mapping.js'
 import { emitProtectionKey, emitProtectionKeys } from '../resources/protection-keys.js'
-import { emitAdvice, emitMapping, emitSeal, needsProtecting, pagesOf } from './mapping-program.js'
+import { emitAdvice, emitMapping, emitProtection, emitSeal, needsProtecting, pagesOf } from './mapping-program.js'
 import { denseRanges } from './huge.js'
 import type { Planning } from './planning.js'
 import { Staging } from './staging.js'
@@ -137,13 +137,13 @@ export function emitContents(program: Program, pageFile: Cell, pages: readonly P
 
 function emitProtections(program: Program, mapped: readonly Mapping[], memory: MemoryModel): void {
   program.for('protections', () => {
-    for (const mapping of mapped)
-      if (needsProtecting(mapping, memory.pages)) program.call('mprotect', [mapping.start, mapping.end - mapping.start, mapping.protection])
+    for (const mapping of mapped) emitProtection(program, mapping, memory.pages)
     for (const mapping of mapped) {
       emitProtectionKey(program, mapping)
       emitAdvice(program, mapping)
     }
-    for (const { start, pageCount } of memory.guards) program.call('madvise', [start, pageCount * PAGE_BYTES, MADV_GUARD_INSTALL])
+    for (const { start, pageCount } of pagesOf(memory.guards, mapped))
+      program.call('madvise', [start, pageCount * PAGE_BYTES, MADV_GUARD_INSTALL])
   })
 }
 

@@ -37,6 +37,8 @@ const refused: Readonly<Record<string, string>> = {
   'seccomp-sigreturn': 'THAW_SECCOMP',
   'busy-ring': 'THAW_IO_URING_BUSY',
   'message-of-another': 'THAW_UNIX_CREDENTIALS',
+  'unix-reset': 'THAW_UNIX_ERROR',
+  'lease-of-deleted': 'THAW_FILE_LOCK',
   'memory-policy': 'THAW_MEMORY_POLICY',
   'ended-leader': 'THAW_ZOMBIE',
 }

@@ -2,6 +2,7 @@
 import { native } from '../../../native/index.js'
 import type { Message } from '../../../native/index.js'
 import type { SeenDescription, SeenTree } from '../description.js'
+import { refusal } from '../refusal.js'
 import { intBytes, intOf, SO_PASSCRED, SO_PEEK_OFF, SOL_SOCKET } from '../socket/option-table.js'
 import { socketOf } from '../socket/seen-socket.js'
 import { credentialsOf } from './credentials.js'
@@ -19,6 +20,7 @@ export interface UnixMessage {
 }
 
 const SOCK_STREAM = 1
+const POLLERR = 8
 const FIONREAD = 0x541b
 const MSG_PEEK = 0x2
 const MSG_DONTWAIT = 0x40
@@ -35,10 +37,22 @@ const known = new WeakMap<SeenDescription, UnixMessage[]>()
 /** What is queued, once the tree stands still. */
 export function queueOf(seen: SeenDescription, tree: SeenTree): UnixMessage[] {
   const before = known.get(seen)
+  if (before === undefined) refuseError(seen)
   if (before !== undefined || !tree.frozen || socketOf(seen)?.listening === true) return before ?? []
   const queue = readQueue(seen, tree)
   known.set(seen, queue)
   return queue
+}
+
+/** Of messages, unlike a stream, a look reports the error first, and so takes it away. */
+function refuseError(seen: SeenDescription): void {
+  if (readUnixDiag(seen).type === SOCK_STREAM || (native.poll(seen.duplicate(), 0, 0) & POLLERR) === 0) return
+  throw refusal(
+    seen,
+    'THAW_UNIX_ERROR',
+    'is a unix socket that has yet to report that its peer was closed with something unread (ECONNRESET)',
+    'Let it read or send once, or close it, before the checkpoint.',
+  )
 }
 
 /** Reads all queues first: what is in flight may be the other end of something, or carry more itself. */
