@@ -49,7 +49,7 @@ export function compile(image: ImageModel, options: PlanOptions): Plan {
     bundle,
     root,
     family: familyOf(image),
-    ...placeBeside(image, base + REGION_BYTES),
+    ...placeBeside(image, base + REGION_BYTES, bundle.allocate(8)),
     serviceBase: serviceBase(image),
     region: { start: base, end: base + REGION_BYTES + roomBeside(image), spare: base + REGION_BYTES - SPARE_BYTES },
     spawn: Object.fromEntries(SPAWN_DESCRIPTORS.map((name) => [name, bundle.cell(name)])) as unknown as SpawnDescriptors,
@@ -70,8 +70,8 @@ export function compile(image: ImageModel, options: PlanOptions): Plan {
 }
 
 /** What stands beside the interpreter: shared words and memory, and the memory of processes other than the first. */
-function placeBeside(image: ImageModel, start: bigint): Pick<Planning, 'shared' | 'stows'> & { readonly end: bigint } {
-  const shared = new SharedPage(image, start)
+function placeBeside(image: ImageModel, start: bigint, isThere: bigint): Pick<Planning, 'shared' | 'stows'> & { readonly end: bigint } {
+  const shared = new SharedPage(image, start, isThere)
   const stows = new Map<ProcessModel, Stow>()
   let at = shared.end
   for (const process of image.processes.slice(1)) {
@@ -82,7 +82,7 @@ function placeBeside(image: ImageModel, start: bigint): Pick<Planning, 'shared' 
   return { shared, stows, end: at }
 }
 
-const roomBeside = (image: ImageModel): bigint => placeBeside(image, 0n).end
+const roomBeside = (image: ImageModel): bigint => placeBeside(image, 0n, 0n).end
 
 function encode(code: Uint8Array, bundle: Bundle, handover: bigint, stackTop: bigint): Uint8Array {
   const encoded = bundle.encode()

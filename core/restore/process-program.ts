@@ -74,8 +74,7 @@ export class Processes {
   emit(program: Program): void {
     const { family, options, spawn, shared, image } = this.#planning
     if (options.namespaces !== 0) program.for('namespaces', () => program.call('setns', [spawn.init, options.namespaces]))
-    if (this.#others > 0 || image.zombies.length > 0 || image.sharedMemory.length > 0)
-      shared.emit(program, this.#planning, this.#descriptors.emitter(program, 0))
+    shared.emit(program, this.#planning, this.#descriptors.emitter(program, 0))
     this.#emitSysv(program)
     this.#descriptors.open(program)
     // Nameless files that are only mapped are made here, too, for all to inherit.

@@ -1,14 +1,15 @@
 /**
  * What the processes of one instance share while they are restored: words to wait for each other by, and the tree's own shared memory
- * before it is mapped where it belongs. Made by the first process, inherited by those that it forks.
+ * before it is mapped where it belongs. Made ahead, by the spare that becomes the first process, and inherited by those that it forks.
  */
-import type { ImageModel, Mapping, SharedMemoryModel } from '../image/model.js'
+import type { ImageModel, Mapping, PageRange, SharedMemoryModel } from '../image/model.js'
 import { MappingKind } from '../image/model.js'
-import type { Program } from '../program/program.js'
+import type { Cell } from '../program/bundle.js'
+import type { Operation, Program } from '../program/program.js'
 import type { Emitter } from '../resources/description.js'
 import { emitReattached, emitSegment } from '../resources/sysv-segment.js'
 import { writableMapping } from './mapping-program.js'
-import { emitContents } from './template-program.js'
+import { contentsOf, emitContents } from './template-program.js'
 import type { Planning } from './planning.js'
 
 const PAGE_BYTES = 4096n
@@ -22,11 +23,15 @@ export class SharedPage {
   readonly #start: bigint
   readonly #sizeBytes: bigint
   readonly #memories: ReadonlyMap<number, { readonly at: bigint; readonly memory: SharedMemoryModel }>
+  readonly #isThere: bigint
+  readonly #isTree: boolean
   #words = 0
 
-  /** @param start where there is room for `sizeBytes` */
-  constructor({ processes, zombies, sharedMemory }: ImageModel, start: bigint) {
+  /** @param start where there is room, as far as `end` then says @param isThere a word of the bundle, which is 1 once everything is made */
+  constructor({ processes, zombies, sharedMemory }: ImageModel, start: bigint, isThere: bigint) {
     this.#start = start
+    this.#isThere = isThere
+    this.#isTree = processes.length > 1 || zombies.length > 0
     // Four words for all, and at most three for each process: two for a group, one for a nurse.
     this.#sizeBytes = roundUp(BigInt(4 * (4 + 3 * (processes.length + zombies.length))))
     const memories = new Map<number, { at: bigint; memory: SharedMemoryModel }>()
@@ -46,22 +51,62 @@ export class SharedPage {
     return this.#start + 4n * BigInt(this.#words++)
   }
 
-  /** In the first process, before it forks. Named like the interpreter's mapping, which stays, too. */
-  emit(program: Program, planning: Planning, emitter: Emitter): void {
-    program.for('shared page', () => {
-      const fd = program.call('memfd_create', [program.bundle.string('thaw-restorer'), 1])
-      program.call('ftruncate', [fd, this.#sizeBytes])
-      program.call('mmap', [this.#start, this.#sizeBytes, PROT_READ_WRITE, MAP_SHARED_FIXED, fd, 0], { equal: this.#start })
-      program.call('close', [fd])
+  /** Whether the processes of an image share anything, while they are restored or at all. */
+  get isNeeded(): boolean {
+    return this.#isTree || this.#memories.size > 0
+  }
+
+  /**
+   * In the spare, before anybody asks: filling takes most of the time of a restore. What fails here is left to the first process, which
+   * then does it all, and tells what fails.
+   */
+  emitAhead(spare: Program, planning: Planning): void {
+    if (!this.isNeeded) return
+    const failed: Operation[] = []
+    const must = (result: Cell, expected: bigint): unknown => failed.push(spare.jump(0, 'not-equal', result, expected))
+    spare.for('shared memory', () => {
+      this.#emitWords(spare, 'any', must)
+      for (const { at, memory } of this.#unnamed()) {
+        must(spare.call('mmap', [at, memory.sizeBytes, PROT_READ_WRITE, MAP_SHARED_ANONYMOUS_FIXED, -1, 0], 'any'), at)
+        for (const { vectors, count, offset, total } of contentsOf(spare, pagesAt(memory, at)))
+          must(spare.call('preadv', [planning.pageFile, vectors, count, offset, 0], 'any'), total)
+      }
+      spare.store(this.#isThere, 1, 4)
     })
+    for (const jump of failed) jump.target = spare.here
+  }
+
+  /** In the first process, before it forks. */
+  emit(program: Program, planning: Planning, emitter: Emitter): void {
+    if (!this.isNeeded) return
     program.for('shared memory', () => {
+      const there = program.jump(0, 'equal', program.load(this.#isThere, 4), 1)
+      program.call('munmap', [this.#start, this.end - this.#start])
+      this.#emitWords(program, 'ok', () => undefined)
+      for (const { at, memory } of this.#unnamed()) {
+        program.call('mmap', [at, memory.sizeBytes, PROT_READ_WRITE, MAP_SHARED_ANONYMOUS_FIXED, -1, 0], { equal: at })
+        emitContents(program, planning.pageFile, pagesAt(memory, at))
+      }
+      there.target = program.here
+      // Of the instance's own IPC namespace.
       for (const { at, memory } of this.#memories.values()) {
-        if (memory.segment !== null) emitSegment(emitter, memory.segment, at, planning.root.pid)
-        else program.call('mmap', [at, memory.sizeBytes, PROT_READ_WRITE, MAP_SHARED_ANONYMOUS_FIXED, -1, 0], { equal: at })
-        const pages = memory.pages.map((range) => ({ ...range, start: at + range.start }))
-        emitContents(program, planning.pageFile, pages)
+        if (memory.segment === null) continue
+        emitSegment(emitter, memory.segment, at, planning.root.pid)
+        emitContents(program, planning.pageFile, pagesAt(memory, at))
       }
     })
+  }
+
+  /** Named like the interpreter's mapping, which stays, too. */
+  #emitWords(program: Program, expect: 'ok' | 'any', must: (result: Cell, expected: bigint) => unknown): void {
+    const fd = program.call('memfd_create', [program.bundle.string('thaw-restorer'), 1], expect)
+    must(program.call('ftruncate', [fd, this.#sizeBytes], expect), 0n)
+    must(program.call('mmap', [this.#start, this.#sizeBytes, PROT_READ_WRITE, MAP_SHARED_FIXED, fd, 0], expect), this.#start)
+    program.call('close', [fd], expect)
+  }
+
+  #unnamed(): { readonly at: bigint; readonly memory: SharedMemoryModel }[] {
+    return [...this.#memories.values()].filter(({ memory }) => memory.segment === null)
   }
 
   /** Maps shared memory where a mapping of a process has it: an old length of 0 makes a second mapping of the same (mremap(2)). */
@@ -86,5 +131,7 @@ export class SharedPage {
     if (this.end > from) program.call('munmap', [from, this.end - from])
   }
 }
+
+const pagesAt = ({ pages }: SharedMemoryModel, at: bigint): PageRange[] => pages.map((range) => ({ ...range, start: at + range.start }))
 
 const roundUp = (bytes: bigint): bigint => ((bytes + PAGE_BYTES - 1n) / PAGE_BYTES) * PAGE_BYTES

@@ -82,6 +82,7 @@ function emitTemplateLoop(template: Program, spare: Program, planning: Planning)
 function emitSpare(spare: Program, helper: Program, planning: Planning): void {
   const { bundle, spawn, options } = planning
   const message = new Message(spare)
+  planning.shared.emitAhead(spare, planning)
   spare.for('request', () => {
     const again = spare.here
     const more = spare.jump(0, 'less', 0, message.receive(planning.control))

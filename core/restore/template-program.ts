@@ -127,12 +127,22 @@ function emitMappings(program: Program, { pageFile }: Planning, mapped: readonly
 /** Reads the pages of these mappings from the page file to where they belong. */
 export function emitContents(program: Program, pageFile: Cell, pages: readonly PageRange[]): void {
   program.for('memory', () => {
-    for (const batch of batches(pages)) {
-      const vectors = program.bundle.words(...batch.flatMap(({ start, lengthBytes }) => [start, lengthBytes]))
-      const total = batch.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0n)
-      program.call('preadv', [pageFile, vectors, batch.length, batch[0]?.fileOffset ?? 0n, 0], { equal: total })
-    }
+    for (const { vectors, count, offset, total } of contentsOf(program, pages))
+      program.call('preadv', [pageFile, vectors, count, offset, 0], { equal: total })
   })
+}
+
+/** By how many calls of preadv, of which vectors, from which offset, and what each must give. */
+export function contentsOf(
+  program: Program,
+  pages: readonly PageRange[],
+): { vectors: bigint; count: number; offset: bigint; total: bigint }[] {
+  return [...batches(pages)].map((batch) => ({
+    vectors: program.bundle.words(...batch.flatMap(({ start, lengthBytes }) => [start, lengthBytes])),
+    count: batch.length,
+    offset: batch[0]?.fileOffset ?? 0n,
+    total: batch.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0n),
+  }))
 }
 
 function emitProtections(program: Program, mapped: readonly Mapping[], memory: MemoryModel): void {
