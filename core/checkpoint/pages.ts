@@ -28,6 +28,9 @@ export interface PageScan {
   readonly end: bigint
 }
 
+/** Whether a fork sees the mapping empty, guards and all. */
+export const isWiped = ({ flags }: Mapping): boolean => flags.includes('wf') || flags.includes('dp')
+
 /** Ranges to keep of all mappings, with their places in the page file, from `offset` on. @param pagemapFd /proc/PID/pagemap */
 export function scanPages(pagemapFd: number, mappings: readonly Mapping[], offset = 0n): PageScan {
   const pages: PageRange[] = []
@@ -36,11 +39,11 @@ export function scanPages(pagemapFd: number, mappings: readonly Mapping[], offse
   for (const mapping of mappings) {
     if (mapping.kind !== MappingKind.anonymous && mapping.kind !== MappingKind.filePrivate) continue
     // Contents of these are never carried: each process is to see its own (KSM secrets, vgetrandom state).
-    if (mapping.flags.includes('wf') || mapping.flags.includes('dp')) continue
+    const isOwn = isWiped(mapping)
     const unchanged = mapping.kind === MappingKind.filePrivate ? PAGE_IS_FILE : 0n
     for (const { start, end, categories } of runs.within(mapping)) {
       if ((categories & PAGE_IS_GUARD) !== 0n) append(guards, mapping, start, end)
-      else if ((categories & (PAGE_IS_PFNZERO | unchanged)) === 0n) append(pages, mapping, start, end)
+      else if (!isOwn && (categories & (PAGE_IS_PFNZERO | unchanged)) === 0n) append(pages, mapping, start, end)
     }
   }
   let at = offset

@@ -1,5 +1,6 @@
 /** Making one mapping again: protection, kind, advice. */
-import type { Mapping, PageRange } from '../image/model.js'
+import { isWiped, PAGE_BYTES } from '../checkpoint/pages.js'
+import type { Mapping, MemoryModel, PageRange } from '../image/model.js'
 import { MappingKind } from '../image/model.js'
 import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
@@ -17,11 +18,11 @@ const MAP_FIXED_NOREPLACE = 0x100000
 /** madvise(2) values by the VmFlags letters that they leave, for those that survive a fork as they are. */
 const advice: Readonly<Record<string, number>> = { rr: 1, sr: 2, mg: 12, hg: 14, nh: 15, dd: 16, wf: 18 }
 const MADV_DONTFORK = 10
+const MADV_GUARD_INSTALL = 102
 const MLOCK_ONFAULT = 1
 const MADV_DONTNEED = 4
 /** Since Linux 5.14. */
 const MADV_POPULATE_WRITE = 23
-const PAGE_BYTES = 4096
 
 /**
  * Whether the mapping must be writable while it is filled, and gets its own protection afterwards. One that was writable once is accounted for
@@ -76,8 +77,15 @@ export function emitSeal(program: Program, { start, end, flags }: Mapping): void
   if (flags.includes('sl')) program.call('mseal', [start, end - start, 0])
 }
 
-/** What a fork would lose (locks) or lose the mapping by (DONTFORK): set by the instance. */
-export function emitInstanceAdvice(program: Program, { start, end, flags }: Mapping): void {
+/** What stands in these mappings of guards. Not in locked memory: before it is locked. */
+export function emitGuards(program: Program, { guards }: Pick<MemoryModel, 'guards'>, mappings: readonly Mapping[]): void {
+  for (const { start, pageCount } of pagesOf(guards, mappings)) program.call('madvise', [start, pageCount * PAGE_BYTES, MADV_GUARD_INSTALL])
+}
+
+/** What a fork would lose (locks, guards of what it wipes) or lose the mapping by (DONTFORK): set by the instance. */
+export function emitInstanceAdvice(program: Program, memory: Pick<MemoryModel, 'guards'>, mapping: Mapping): void {
+  const { start, end, flags } = mapping
+  if (isWiped(mapping)) emitGuards(program, memory, [mapping])
   if (flags.includes('dc') && !flags.includes('io')) program.call('madvise', [start, end - start, MADV_DONTFORK])
   if (flags.includes('lo')) program.call('mlock2', [start, end - start, flags.includes('lf') ? MLOCK_ONFAULT : 0])
 }

@@ -229,7 +229,8 @@ const childrenOf = ({ elder, younger }: Member): ProcessModel[] =>
   [...elder, ...younger].flatMap(({ process, isSibling }) => (process === undefined || isSibling ? [] : [process]))
 
 /** Shared mappings, one copy per instance; advice that a fork would lose. */
-function emitOwnMemory(program: Program, planning: Planning, { memory: { mappings } }: ProcessModel, emitter: Emitter): void {
+function emitOwnMemory(program: Program, planning: Planning, { memory }: ProcessModel, emitter: Emitter): void {
+  const { mappings } = memory
   program.for('shared memory', () => {
     for (const mapping of mappings) {
       if (mapping.kind === MappingKind.fileShared && mapping.file !== null) {
@@ -245,7 +246,7 @@ function emitOwnMemory(program: Program, planning: Planning, { memory: { mapping
       emitAdvice(program, mapping)
       emitSeal(program, mapping)
     }
-    for (const mapping of mappings) emitInstanceAdvice(program, mapping)
+    for (const mapping of mappings) emitInstanceAdvice(program, memory, mapping)
   })
 }
 

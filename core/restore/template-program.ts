@@ -2,14 +2,14 @@
  * The template's own part: it replaces its address space by the root's memory, loads it, and says that it is ready. Shared mappings are
  * left to the instances.
  */
-import { PAGE_BYTES, batches } from '../checkpoint/pages.js'
+import { batches, isWiped } from '../checkpoint/pages.js'
 import type { Cell } from '../program/bundle.js'
 import type { FileIdentity, ImageModel, Mapping, MemoryModel, PageRange } from '../image/model.js'
 import { MappingKind } from '../image/model.js'
 import type { Program } from '../program/program.js'
 import { emitDeletedFile } from '../resources/deleted-mapping.js'
 import { emitProtectionKey, emitProtectionKeys } from '../resources/protection-keys.js'
-import { emitAdvice, emitMapping, emitProtection, emitSeal, needsProtecting, pagesOf } from './mapping-program.js'
+import { emitAdvice, emitGuards, emitMapping, emitProtection, emitSeal, needsProtecting, pagesOf } from './mapping-program.js'
 import { denseRanges } from './huge.js'
 import type { Planning } from './planning.js'
 import { Staging } from './staging.js'
@@ -23,7 +23,6 @@ const RLIMIT_NOFILE = 7
 const AT_FDCWD = -100
 const O_RDONLY_CLOEXEC = 0o2000000
 const MADV_COLLAPSE = 25
-const MADV_GUARD_INSTALL = 102
 const CONTROL_FD = 3
 const PAGE_FILE_FD = 5
 const REPORT_FD = 6
@@ -152,8 +151,11 @@ function emitProtections(program: Program, mapped: readonly Mapping[], memory: M
       emitProtectionKey(program, mapping)
       emitAdvice(program, mapping)
     }
-    for (const { start, pageCount } of pagesOf(memory.guards, mapped))
-      program.call('madvise', [start, pageCount * PAGE_BYTES, MADV_GUARD_INSTALL])
+    emitGuards(
+      program,
+      memory,
+      mapped.filter((mapping) => !isWiped(mapping)),
+    )
   })
 }
 

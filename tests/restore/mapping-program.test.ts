@@ -23,7 +23,7 @@ function made(wanted: Mapping, writable = false): ReturnType<typeof readMappings
   using run = new Run((main, bundle) => {
     emitMapping(main, wanted, writable, undefined)
     emitAdvice(main, wanted)
-    emitInstanceAdvice(main, wanted)
+    emitInstanceAdvice(main, { guards: [] }, wanted)
     emitSeal(main, wanted)
     report(main, 1)
     main.call('read', [INPUT, bundle.allocate(1), 1])
