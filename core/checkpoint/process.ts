@@ -2,12 +2,10 @@
 import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import { CheckpointError, UnsupportedError } from '../errors.js'
-import type { FileIdentity, Layout, Mapping, MemoryModel, PageRange, ProcessModel, ThreadModel, TimeLimit } from '../image/model.js'
+import type { FileIdentity, Layout, Mapping, MemoryModel, PageRange, ProcessModel, ThreadModel } from '../image/model.js'
 import { innermost, readStat, readStatus } from '../proc/status.js'
 import type { MappingLine } from '../proc/maps.js'
 import { get } from '../program/registers.js'
-import { timeLimitOf } from '../program/time-limit.js'
-import { collectCredentials } from '../resources/credentials.js'
 import type { AskInside, SeenProcess, SeenTree } from '../resources/description.js'
 import { descriptorModels } from '../resources/descriptors.js'
 import type { SeenDescriptors } from '../resources/descriptors.js'
@@ -18,18 +16,14 @@ import { collectJobControl } from '../resources/job-control.js'
 import { collectLimits } from '../resources/limits.js'
 import { collectMappings } from '../resources/mappings.js'
 import { refuseMemoryPolicies } from '../resources/memory-policy.js'
-import { collectProcessSignals, collectThreadSignals } from '../resources/pending-signals.js'
+import { collectProcessSignals } from '../resources/pending-signals.js'
 import { withoutTimers } from '../resources/posix-timers.js'
 import type { PendingSignals } from '../resources/posix-timers.js'
 import { withCarriedKeys } from '../resources/protection-keys.js'
-import { leaveCriticalSection } from '../resources/rseq.js'
 import type { SharedMemories } from '../resources/shared-memory.js'
-import { collectScheduling } from '../resources/scheduling.js'
-import { collectThreadSettings } from '../resources/thread-settings.js'
-import { leaveVdso } from '../resources/vdso.js'
 import type { Gadgets } from './gadgets.js'
 import { goingOn, unnoticed } from './going-on.js'
-import { Injection, readThread, scratchBytes, wipe } from './injection.js'
+import { Injection, scratchBytes, wipe } from './injection.js'
 import type { Scratch, ThreadState } from './injection.js'
 import { findGadgetPlace, LentGadgets, placeStands } from './lent-gadgets.js'
 import type { GadgetPlace } from './lent-gadgets.js'
@@ -44,6 +38,7 @@ import { SIGTRAP } from './seize.js'
 import type { SeizedProcess } from './seize.js'
 import { asFirstMade } from './sleep.js'
 import { findHole, findScratch, SCRATCH_MARK } from './space.js'
+import { collectThread, prepareThread, timeLimitIn } from './threads.js'
 
 /** What is done before the freeze because it takes long: the search through a libc, and a guess at how much there is to copy. */
 export interface Rehearsal {
@@ -231,13 +226,6 @@ function deletedFiles(mappings: readonly Mapping[], lines: readonly MappingLine[
   })
 }
 
-/** A thread as it was frozen, moved out of places where it must not be frozen: the vDSO, a critical section of rseq. */
-function prepareThread(tid: number, lines: readonly MappingLine[], memFd: number, stop: number): ThreadState {
-  leaveVdso(tid, lines, stop)
-  leaveCriticalSection(tid, memFd)
-  return readThread(tid, stop)
-}
-
 function scratchFor(pid: number, memFd: number, pagemapFd: number, lines: readonly MappingLine[], states: readonly ThreadState[]): Scratch {
   const lengthBytes = Math.ceil(Math.max(...states.map(scratchBytes)) / 4096) * 4096
   const stackPointers = states.map(({ registers }) => get(registers, 'rsp'))
@@ -257,49 +245,6 @@ function scratchFor(pid: number, memFd: number, pagemapFd: number, lines: readon
 /** What a killed dumper has left, and signal handlers below that. */
 function clear(memFd: number, start: bigint, lengthBytes: number): void {
   if (native.readAt(memFd, start, lengthBytes).some((byte) => byte !== 0)) native.writeAt(memFd, start, new Uint8Array(lengthBytes))
-}
-
-function collectThread(target: SeenProcess, state: ThreadState, gadgets: Gadgets, scratch: Scratch): ThreadModel {
-  const { tid } = state
-  const injection = new Injection(state, gadgets, scratch)
-  const status = readStatus(target.pid, tid)
-  const pendingSignals = collectThreadSignals(tid)
-  injection.begin()
-  try {
-    return {
-      tid: innermost(status, 'NSpid'),
-      registers: [...state.registers],
-      timeLimit: null,
-      extendedState: state.extendedState,
-      signalMask: state.signalMask,
-      pendingSignals,
-      scheduling: collectScheduling(tid),
-      credentials: collectCredentials(status, injection),
-      ...collectThreadSettings(target.pid, tid, injection, scratch.memFd),
-    }
-  } finally {
-    injection.end()
-  }
-}
-
-/** What is left of the call that a thread was interrupted in. A copy writes only to memory of its own. */
-function timeLimitIn(
-  { tid, registers }: ThreadState,
-  seized: SeizedProcess,
-  memFd: number,
-  lines: readonly MappingLine[],
-): TimeLimit | undefined {
-  const writable = (address: bigint, length: number): boolean =>
-    lines.some(({ start, end, permissions }) => start <= address && address + BigInt(length) <= end && permissions.startsWith('rw-p'))
-  const read = (address: bigint, length: number): Uint8Array | undefined => {
-    try {
-      return native.readAt(memFd, address, length)
-    } catch {
-      // Another thread may have unmapped what the call has read long since.
-      return undefined
-    }
-  }
-  return timeLimitOf(registers, { ...seized.sleepOf(tid), read, writable })
 }
 
 /** Runs the parasite in the leader. */

@@ -8,7 +8,6 @@ export const support: Support = { topic: 'task', carried: 'scheduling' }
 
 const PRIO_PROCESS = 0
 const IOPRIO_WHO_PROCESS = 1
-const SCHED_RESET_ON_FORK = 0x40000000
 
 export const collectScheduling = (tid: number): Scheduling => native.readTask(tid)
 
@@ -23,7 +22,5 @@ export function emitScheduling(program: Program, scheduling: Scheduling, own: Sc
     if (ioPriority !== own.ioPriority) program.call('ioprio_set', [IOPRIO_WHO_PROCESS, 0, ioPriority])
   })
 }
-
-export const resetsOnFork = ({ policy }: Scheduling): boolean => (policy & SCHED_RESET_ON_FORK) !== 0
 
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0

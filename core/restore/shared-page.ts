@@ -57,7 +57,7 @@ export class SharedPage {
   }
 
   /**
-   * In the spare, before anybody asks: filling takes most of the time of a restore. What fails here is left to the first process, which
+   * In the spare, before anybody asks: filling takes some milliseconds for each ten megabytes. What fails here is left to the first process, which
    * then does it all, and tells what fails.
    */
   emitAhead(spare: Program, planning: Planning): void {

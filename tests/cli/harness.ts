@@ -98,6 +98,9 @@ export interface ProgramOptions {
   readonly isReady?: (file: string) => boolean
 }
 
+const MOST_WAITS = 4000
+const WAIT_MS = 5
+
 /**
  * A program of `tests/tools` that counts in a file, leading a session of its own, with nothing open but its standard streams and that file;
  * or another program that is told such a file.
@@ -128,7 +131,10 @@ export class Counter implements AsyncDisposable {
     const counter = new Counter(pid, pidfd, file)
     // Not expect.poll, which works in tests only: hooks start counters, too.
     const ready = (): boolean => existsSync(file) && readFileSync(file).length >= 8 && (isReady?.(file) ?? counter.count > 0n)
-    for (let waits = 0; !ready() && waits < 1000; waits++) await sleep(5)
+    for (let waits = 0; !ready(); waits++) {
+      if (waits === MOST_WAITS) throw new Error(`${program} was not ready after ${MOST_WAITS * WAIT_MS} ms`)
+      await sleep(WAIT_MS)
+    }
     return counter
   }
 
