@@ -80,6 +80,9 @@ export function asMaker(
     if (otherGroups) emitGroups(program, groups)
     if (gid !== ownGid) program.call('setresgid', [UNCHANGED, gid, UNCHANGED])
     if (uid !== ownUid) program.call('setresuid', [UNCHANGED, uid, UNCHANGED])
+    // Sockets show the effective ids; files are asked by these. Back at the restorer's own user they bring its capabilities for files along.
+    if (gid !== ownGid) program.call('setfsgid', [ownGid])
+    if (uid !== ownUid) program.call('setfsuid', [ownUid])
     build(program)
     if (uid !== ownUid) program.call('setresuid', [UNCHANGED, ownUid, UNCHANGED])
     if (gid !== ownGid) program.call('setresgid', [UNCHANGED, ownGid, UNCHANGED])
