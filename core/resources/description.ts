@@ -36,6 +36,19 @@ export interface SeenProcess {
 /** The process whose namespaces and working directory a description is seen in. */
 export const homeOf = ({ process }: SeenDescription): SeenProcess => process.receiver ?? process
 
+/** The message that a description in flight was seen in. */
+export interface Flight {
+  /** The socket that it waits in. */
+  readonly queue: SeenDescription
+  /** Bytes before the message in that queue. */
+  readonly offset: number
+  /** Which one it is of those that the message brings along, and how many they are. */
+  readonly index: number
+  readonly count: number
+  /** All of these are sockets. */
+  readonly onlySockets: boolean
+}
+
 /** One open file description, seen through one descriptor that refers to it. */
 export interface SeenDescription {
   readonly id: number
@@ -45,6 +58,8 @@ export interface SeenDescription {
   readonly link: string
   readonly status: FileStatus
   readonly info: FdInfo
+  /** For one that is open nowhere but in flight. */
+  readonly flight?: Flight
   /** A duplicate in this process (pidfd_getfd): same description, so anything done to it is seen by the target. Closed at the end by the collector. */
   duplicate(): number
 }
@@ -62,7 +77,7 @@ export interface SeenTree {
    * The description that a descriptor of the dumper's own refers to, which it was sent as a copy of one in flight. The tree gets to know
    * it if it is open nowhere else. Takes the descriptor.
    */
-  inFlight(fd: number, receiver: SeenProcess): SeenDescription
+  inFlight(fd: number, flight: Flight): SeenDescription
   readonly options: { readonly tcp: 'refuse' | 'close' }
   /** Whether the tree stands still. While it does not, only refusals are looked for: data may still change. */
   readonly frozen: boolean

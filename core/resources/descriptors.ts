@@ -5,6 +5,7 @@ import { UnsupportedError } from '../errors.js'
 import type { DescriptionModel, DescriptorModel } from '../image/model.js'
 import { readFdInfo } from '../proc/fdinfo.js'
 import { readMappings } from '../proc/maps.js'
+import { homeOf } from './description.js'
 import type { SeenDescription, SeenProcess, SeenTree } from './description.js'
 import { refuseStrayRings } from './io-uring/mappings.js'
 import { describe, kindOf } from './kinds.js'
@@ -59,15 +60,16 @@ export function seeDescriptors(processes: readonly SeenProcess[]): SeenDescripto
   return {
     descriptors,
     descriptions,
-    inFlight(fd, receiver): SeenDescription {
+    inFlight(fd, flight): SeenDescription {
       duplicates.push(fd)
       const link = readlinkSync(`/proc/self/fd/${fd}`)
       const same = descriptions.find(
         (other) => other.link === link && native.kcmp(process.pid, other.process.pid, KCMP_FILE, fd, other.fd) === 0,
       )
       if (same !== undefined) return same
+      const receiver = homeOf(flight.queue)
       const own = { ...receiver, pid: process.pid, name: `in flight to ${receiver.name}`, receiver }
-      const fresh = { ...look(own, fd, link, descriptions.length + 1, duplicates), duplicate: () => fd }
+      const fresh = { ...look(own, fd, link, descriptions.length + 1, duplicates), flight, duplicate: () => fd }
       descriptions.push(fresh)
       return fresh
     },

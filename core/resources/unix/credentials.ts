@@ -14,7 +14,7 @@ import type { Emitter, SeenDescription, SeenTree } from '../description.js'
 import { refusal } from '../refusal.js'
 import { SO_PASSCRED, SOL_SOCKET } from '../socket/option-table.js'
 import type { SocketOption } from '../socket/options.js'
-import { askPeer, SO_PEERCRED, UCRED_BYTES } from './peer-question.js'
+import { askPeer, askPeerInFlight, SO_PEERCRED, UCRED_BYTES } from './peer-question.js'
 
 export interface UnixCredentials {
   pid: number
@@ -106,16 +106,16 @@ export function peerCredentials(seen: SeenDescription, tree: SeenTree): UnixMake
   const own = tree.processes.find((process) => process.pid === pid)
   if (own !== undefined) return { pid: own.innerPid, uid, gid, groups }
   if (pid > 1 && inOurNamespace(homeOf(seen).pid)) return { pid, uid, gid, groups }
-  if (pid === 0 || seen.process.receiver !== undefined || inOurNamespace(seen.process.pid)) throw foreignPeer(seen, pid)
+  const { flight } = seen
+  const canAsk = flight === undefined || (flight.onlySockets && flight.queue.flight === undefined)
+  if (pid === 0 || !canAsk || inOurNamespace(homeOf(seen).pid)) throw foreignPeer(seen, pid)
   // What pid it has, or had, in the other namespace is seen from there only.
   const credentials = { pid: 0, uid, gid, groups }
-  tree.askInside(
-    seen.process,
-    askPeer(seen.fd, (inner) => {
-      if (inner <= 1) throw foreignPeer(seen, pid)
-      credentials.pid = inner
-    }),
-  )
+  const tell = (inner: number): void => {
+    if (inner <= 1) throw foreignPeer(seen, pid)
+    credentials.pid = inner
+  }
+  tree.askInside(homeOf(seen), flight === undefined ? askPeer(seen.fd, tell) : askPeerInFlight(flight, tell))
   return credentials
 }
 

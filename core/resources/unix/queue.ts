@@ -2,6 +2,7 @@
 import { native } from '../../../native/index.js'
 import type { Message } from '../../../native/index.js'
 import type { SeenDescription, SeenTree } from '../description.js'
+import { S_IFMT, S_IFSOCK } from '../open-flags.js'
 import { refusal } from '../refusal.js'
 import { intBytes, intOf, SO_PASSCRED, SO_PEEK_OFF, SOL_SOCKET } from '../socket/option-table.js'
 import { socketOf } from '../socket/seen-socket.js'
@@ -77,9 +78,9 @@ function readQueue(seen: SeenDescription, tree: SeenTree): UnixMessage[] {
     if (offset !== undefined) native.setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, intBytes(offset))
     return native.receiveMessage(fd, length, MOST_DESCRIPTORS, MSG_PEEK | MSG_DONTWAIT)
   }
-  const keep = (message: Message): UnixMessage => ({
+  const keep = (message: Message, offset: number): UnixMessage => ({
     data: message.bytes,
-    descriptions: message.descriptors.map((descriptor) => tree.inFlight(descriptor, seen.process).id),
+    descriptions: describeAll(message, seen, offset, tree),
     sender: message.sender.subarray(2),
     credentials: credentialsOf(message, seen, tree),
   })
@@ -92,16 +93,24 @@ function readQueue(seen: SeenDescription, tree: SeenTree): UnixMessage[] {
   }
 }
 
+function describeAll({ descriptors }: Message, queue: SeenDescription, offset: number, tree: SeenTree): number[] {
+  const onlySockets = descriptors.every((fd) => (native.statPath(`/proc/self/fd/${fd}`).mode & S_IFMT) === S_IFSOCK)
+  return descriptors.map((fd, index) => tree.inFlight(fd, { queue, offset, index, count: descriptors.length, onlySockets }).id)
+}
+
 type Peek = (length: number, offset?: number) => Message | null
-type Keep = (message: Message) => UnixMessage
+/** @param offset bytes before it in the queue */
+type Keep = (message: Message, offset: number) => UnixMessage
 
 /** From one message to the next the offset moves on by itself. */
 function readMessages(peek: Peek, keep: Keep, shut: boolean): UnixMessage[] {
   const messages: UnixMessage[] = []
+  let at = 0
   for (let message = peek(LARGEST_MESSAGE, 0); message !== null; message = peek(LARGEST_MESSAGE)) {
     // Nothing, from a socket that is shut for reading, is the end and not an empty message.
     if (shut && message.bytes.length === 0 && message.descriptors.length === 0) break
-    messages.push(keep(message))
+    messages.push(keep(message, at))
+    at += message.bytes.length
   }
   return messages
 }
@@ -114,8 +123,8 @@ function readStream(fd: number, peek: Peek, keep: Keep): UnixMessage[] {
     const message = peek(total - at, at)
     if (message === null || message.bytes.length === 0) break
     const plain = message.descriptors.length === 0 ? message.bytes.length : piecesBefore(fd, at, message.bytes.length)
-    if (plain > 0) messages.push(keep({ ...message, bytes: message.bytes.subarray(0, plain), descriptors: [] }))
-    if (message.descriptors.length > 0) messages.push(keep({ ...message, bytes: message.bytes.subarray(plain) }))
+    if (plain > 0) messages.push(keep({ ...message, bytes: message.bytes.subarray(0, plain), descriptors: [] }, at))
+    if (message.descriptors.length > 0) messages.push(keep({ ...message, bytes: message.bytes.subarray(plain) }, at + plain))
     at += message.bytes.length
   }
   return messages
