@@ -37,13 +37,13 @@ export function scanPages(pagemapFd: number, mappings: readonly Mapping[], offse
   const guards: PageRange[] = []
   const runs = new Runs(pagemapFd, mappings)
   for (const mapping of mappings) {
-    if (mapping.kind !== MappingKind.anonymous && mapping.kind !== MappingKind.filePrivate) continue
-    // Contents of these are never carried: each process is to see its own (KSM secrets, vgetrandom state).
-    const isOwn = isWiped(mapping)
+    // What is shared is carried once for all. Contents that a fork wipes are never carried: each process is to see its own (KSM secrets, vgetrandom state).
+    const isPrivate = mapping.kind === MappingKind.anonymous || mapping.kind === MappingKind.filePrivate
+    const isCarried = isPrivate && !isWiped(mapping)
     const unchanged = mapping.kind === MappingKind.filePrivate ? PAGE_IS_FILE : 0n
     for (const { start, end, categories } of runs.within(mapping)) {
       if ((categories & PAGE_IS_GUARD) !== 0n) append(guards, mapping, start, end)
-      else if (!isOwn && (categories & (PAGE_IS_PFNZERO | unchanged)) === 0n) append(pages, mapping, start, end)
+      else if (isCarried && (categories & (PAGE_IS_PFNZERO | unchanged)) === 0n) append(pages, mapping, start, end)
     }
   }
   let at = offset

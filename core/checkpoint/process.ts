@@ -20,6 +20,7 @@ import { collectProcessSignals } from '../resources/pending-signals.js'
 import { withoutTimers } from '../resources/posix-timers.js'
 import type { PendingSignals } from '../resources/posix-timers.js'
 import { withCarriedKeys } from '../resources/protection-keys.js'
+import { refuseGuarded } from '../resources/shared-memory.js'
 import type { SharedMemories } from '../resources/shared-memory.js'
 import type { Gadgets } from './gadgets.js'
 import { goingOn, unnoticed } from './going-on.js'
@@ -76,9 +77,9 @@ export function collectProcess(
     step('mappings')
     const lines = tree.mappingsOf(target)
     const mappings = collectMappings(target, tree)
-    collection.sharedMemories.note(target, mappings, lines)
     step('page tables')
     const scan = scanPages(pagemapFd, mappings, collection.end)
+    collection.sharedMemories.note(target, mappings, lines, scan.guards)
     const frozen = seized.tids.map((tid) => {
       const state = prepareThread(tid, lines, memFd, seized.stopSignal ?? SIGTRAP)
       return { ...state, registers: asFirstMade(state.registers, seized.sleepOf(tid).call) }
@@ -188,7 +189,8 @@ export function rehearseProcess(target: SeenProcess, tree: SeenTree, known: Gadg
     const lines = tree.mappingsOf(target)
     refuseMemoryPolicies(target)
     const mappings = collectMappings(target, tree)
-    const { end } = scanPages(pagemapFd, mappings)
+    const { end, guards } = scanPages(pagemapFd, mappings)
+    refuseGuarded(target, mappings, guards)
     const { program } = compileQuestions(pid, findHole(lines, REGION_BYTES), { process: [], leader: [], others: [] })
     program.finish(0n)
     program.encode()

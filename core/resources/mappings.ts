@@ -27,9 +27,9 @@ const PROT_EXEC = 4
 const leftByRestorer = /^\/memfd:thaw-(restorer|parasite)/
 
 /** VmFlags (Documentation/filesystems/proc.rst) that are made again, by one call or by the mapping itself. */
-const carried = new Set(['gd', 'nr', 'lo', 'lf', 'sr', 'rr', 'dc', 'dd', 'wf', 'hg', 'nh', 'mg', 'dp', 'sl', 'ac'])
+const carried = new Set(['gd', 'nr', 'lo', 'lf', 'sr', 'rr', 'dc', 'dd', 'wf', 'hg', 'nh', 'mg', 'dp', 'sl', 'ac', 'gu'])
 /** Those that follow from protection, kind and file. */
-const implied = new Set(['rd', 'wr', 'ex', 'sh', 'mr', 'mw', 'me', 'ms', 'de', 'sd', 'pf', 'io', 'mm', 'gu', 'sf'])
+const implied = new Set(['rd', 'wr', 'ex', 'sh', 'mr', 'mw', 'me', 'ms', 'de', 'sd', 'pf', 'io', 'mm', 'sf'])
 
 export function collectMappings(process: SeenProcess, tree: SeenTree): Mapping[] {
   const lines = tree.mappingsOf(process)

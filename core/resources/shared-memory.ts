@@ -5,6 +5,7 @@
 import { closeSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import type { SystemError } from '../../native/index.js'
+import { UnsupportedError } from '../errors.js'
 import type { PageFile } from '../checkpoint/page-file.js'
 import { PAGE_BYTES } from '../checkpoint/pages.js'
 import type { Mapping, PageRange, SharedMemoryModel } from '../image/model.js'
@@ -18,11 +19,19 @@ import type { Support } from './support.js'
 import { isSegment } from './sysv-segment.js'
 import type { SysvSegment } from './sysv-segment.js'
 
-export const support: Support = { topic: 'memory', carried: 'shared mappings, shared between processes as before' }
+export const support: Support = {
+  topic: 'memory',
+  carried: 'shared mappings, shared between processes as before',
+  refused: { THAW_SHARED_GUARD: 'guards in shared memory, for ordinary users' },
+}
+
+const PROT_READ = 1
 
 interface Shown {
   readonly process: SeenProcess
   readonly mapping: Mapping
+  /** It cannot be read there from end to end. */
+  readonly hasGuards: boolean
 }
 
 interface Memory {
@@ -41,8 +50,8 @@ export class SharedMemories {
     this.#segments = segments
   }
 
-  /** Notes which memory each mapping shows. @param lines the same mappings as /proc prints them */
-  note(process: SeenProcess, mappings: readonly Mapping[], lines: readonly MappingLine[]): void {
+  /** Notes which memory each mapping shows. @param lines the same mappings as /proc prints them @param guards of the process */
+  note(process: SeenProcess, mappings: readonly Mapping[], lines: readonly MappingLine[], guards: readonly PageRange[]): void {
     const byStart = new Map(lines.map((line) => [line.start, line]))
     for (const mapping of mappings) {
       const line = byStart.get(mapping.start)
@@ -52,7 +61,7 @@ export class SharedMemories {
       const key = `${isSegment(line) ? 'segment' : line.device} ${line.inode}`
       const memory = this.#memories.get(key) ?? { id: this.#memories.size + 1, shown: [], segment: segment ?? null }
       this.#memories.set(key, memory)
-      memory.shown.push({ process, mapping })
+      memory.shown.push({ process, mapping, hasGuards: guards.some((guard) => lieIn(mapping, guard)) })
       mapping.sharedMemory = memory.id
       mapping.offset = line.offset
     }
@@ -64,15 +73,11 @@ export class SharedMemories {
     const models = [...this.#memories.values()].map(({ id, shown, segment }): SharedMemoryModel => {
       const pieces = piecesOf(shown)
       const pages: PageRange[] = []
-      for (const { mapping, process, start, lengthBytes } of pieces) {
+      for (const { mapping, process, start, lengthBytes, hasGuards } of pieces) {
         const range = { start: start - mapping.offset + mapping.start, pageCount: lengthBytes / PAGE_BYTES, fileOffset: end }
         pageFile.require(end + lengthBytes)
-        const memFd = native.open(`/proc/${process.pid}/mem`, O_RDONLY | O_CLOEXEC)
-        try {
-          pageFile.start(process.pid, memFd, () => (mapping.protection & 1) !== 0, [range])
-        } finally {
-          closeSync(memFd)
-        }
+        if (hasGuards) copyBehindGuards(process, mapping, start, pageFile, end, lengthBytes)
+        else startReading(process, mapping, range, pageFile)
         pages.push({ ...range, start })
         end += lengthBytes
       }
@@ -82,6 +87,45 @@ export class SharedMemories {
     return { models, end }
   }
 }
+
+function startReading({ pid }: SeenProcess, { protection }: Mapping, range: PageRange, pageFile: PageFile): void {
+  const memFd = native.open(`/proc/${pid}/mem`, O_RDONLY | O_CLOEXEC)
+  try {
+    pageFile.start(pid, memFd, () => (protection & PROT_READ) !== 0, [range])
+  } finally {
+    closeSync(memFd)
+  }
+}
+
+/** What a guard stands before is there all the same, for who maps it elsewhere or takes the guard away. */
+function copyBehindGuards(process: SeenProcess, mapping: Mapping, offset: bigint, pageFile: PageFile, to: bigint, sizeBytes: bigint): void {
+  const fd = openMapped(process, mapping)
+  if (fd === undefined) throw guarded(process, mapping)
+  try {
+    native.copyRange(fd, offset, pageFile.fd, to, sizeBytes)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** @throws UnsupportedError THAW_SHARED_GUARD where the memory behind guards cannot be had */
+export function refuseGuarded(process: SeenProcess, mappings: readonly Mapping[], guards: readonly PageRange[]): void {
+  for (const mapping of mappings) {
+    if (mapping.kind !== MappingKind.anonymousShared || !guards.some((guard) => lieIn(mapping, guard))) continue
+    const fd = openMapped(process, mapping)
+    if (fd === undefined) throw guarded(process, mapping)
+    closeSync(fd)
+  }
+}
+
+const lieIn = ({ start, end }: Mapping, range: PageRange): boolean => start <= range.start && range.start < end
+
+const guarded = ({ pid, name }: SeenProcess, { start, end }: Mapping): UnsupportedError =>
+  new UnsupportedError(
+    'THAW_SHARED_GUARD',
+    `Cannot checkpoint pid ${pid} (${name}): the mapping at 0x${start.toString(16)}-0x${end.toString(16)} is shared memory with guards (MADV_GUARD_INSTALL), behind which only root can look. Checkpoint it as root, or remove the guards before.`,
+    { pid },
+  )
 
 interface Piece extends Shown {
   /** Offset in the memory. */
@@ -109,17 +153,22 @@ const inPages = (bytes: bigint): bigint => ((bytes + PAGE_BYTES - 1n) / PAGE_BYT
 
 /** Where something was ever written. Only who may follow map_files is told; else all of it is read, which looks the same. */
 function writtenIn({ process, mapping }: Shown, from: bigint, to: bigint): Extent[] {
-  let fd: number
-  try {
-    fd = native.open(`/proc/${process.pid}/map_files/${mapping.start.toString(16)}-${mapping.end.toString(16)}`, O_RDONLY | O_CLOEXEC)
-  } catch (error) {
-    if (!['EPERM', 'EACCES'].includes((error as SystemError).code)) throw error
-    return [{ offset: from, sizeBytes: to - from }]
-  }
+  const fd = openMapped(process, mapping)
+  if (fd === undefined) return [{ offset: from, sizeBytes: to - from }]
   try {
     return [...extentsOf(fd, from, to)]
   } finally {
     closeSync(fd)
+  }
+}
+
+/** The file that a mapping shows; undefined for who may not follow map_files. */
+function openMapped({ pid }: SeenProcess, { start, end }: Mapping): number | undefined {
+  try {
+    return native.open(`/proc/${pid}/map_files/${start.toString(16)}-${end.toString(16)}`, O_RDONLY | O_CLOEXEC)
+  } catch (error) {
+    if (!['EPERM', 'EACCES'].includes((error as SystemError).code)) throw error
+    return undefined
   }
 }
 

@@ -19,6 +19,7 @@ const MAP_FIXED_NOREPLACE = 0x100000
 const advice: Readonly<Record<string, number>> = { rr: 1, sr: 2, mg: 12, hg: 14, nh: 15, dd: 16, wf: 18 }
 const MADV_DONTFORK = 10
 const MADV_GUARD_INSTALL = 102
+const MADV_GUARD_REMOVE = 103
 const MLOCK_ONFAULT = 1
 const MADV_DONTNEED = 4
 /** Since Linux 5.14. */
@@ -52,6 +53,13 @@ export function emitMapping(program: Program, mapping: Mapping, writable: boolea
   const protection = writable ? mapping.protection | PROT_READ_WRITE : mapping.protection
   const length = mapping.end - mapping.start
   program.call('mmap', [mapping.start, length, protection, mmapFlags(mapping), file ?? -1, mapping.offset], { equal: mapping.start })
+  emitGuarded(program, mapping)
+}
+
+/** A mapping that had a guard once is known by that ever after (VM_MAYBE_GUARD), and is not joined with neighbours that had none. While it is empty. */
+export function emitGuarded(program: Program, { start, flags }: Mapping): void {
+  if (!flags.includes('gu')) return
+  for (const doing of [MADV_GUARD_INSTALL, MADV_GUARD_REMOVE]) program.call('madvise', [start, PAGE_BYTES, doing])
 }
 
 export function mmapFlags({ kind, flags }: Mapping): number {

@@ -32,7 +32,7 @@ import { Descriptors } from './descriptor-program.js'
 import type { Member } from './family.js'
 import { Forks } from './forks.js'
 import { Groups } from './groups.js'
-import { emitAdvice, emitInstanceAdvice, emitMapping, emitSeal, writableMapping } from './mapping-program.js'
+import { emitAdvice, emitGuarded, emitGuards, emitInstanceAdvice, emitMapping, emitSeal, writableMapping } from './mapping-program.js'
 import { emitForkedMemory, emitForksOfFirst } from './forked-memory.js'
 import { remainingOf } from './planning.js'
 import type { Planning } from './planning.js'
@@ -238,10 +238,15 @@ function emitOwnMemory(program: Program, planning: Planning, { memory }: Process
         emitMapping(program, mapping, false, fd)
         program.call('close', [fd])
       }
-      if (mapping.kind === MappingKind.anonymousShared) planning.shared.emitMapping(program, mapping)
+      if (mapping.kind === MappingKind.anonymousShared) {
+        planning.shared.emitMapping(program, mapping)
+        emitGuarded(program, mapping)
+      }
     }
     planning.shared.emitRelease(program)
-    for (const mapping of mappings.filter(({ kind }) => kind === MappingKind.fileShared || kind === MappingKind.anonymousShared)) {
+    const shared = mappings.filter(({ kind }) => kind === MappingKind.fileShared || kind === MappingKind.anonymousShared)
+    emitGuards(program, memory, shared)
+    for (const mapping of shared) {
       emitProtectionKey(program, mapping)
       emitAdvice(program, mapping)
       emitSeal(program, mapping)

@@ -3,6 +3,8 @@
  * left to the instances.
  */
 import { batches, isWiped } from '../checkpoint/pages.js'
+import { findHole } from '../checkpoint/space.js'
+import type { AddressRange } from '../checkpoint/space.js'
 import type { Cell } from '../program/bundle.js'
 import type { FileIdentity, ImageModel, Mapping, MemoryModel, PageRange } from '../image/model.js'
 import { MappingKind } from '../image/model.js'
@@ -13,6 +15,7 @@ import { emitAdvice, emitGuards, emitMapping, emitProtection, emitSeal, needsPro
 import { denseRanges } from './huge.js'
 import type { Planning } from './planning.js'
 import { Staging } from './staging.js'
+import { Stow } from './stow.js'
 import { emitMove, vdsoOf } from './vdso-move.js'
 
 const TASK_SIZE = 0x7fff_ffff_f000n
@@ -48,13 +51,30 @@ export function emitTemplate(program: Program, planning: Planning, handover: big
       }
     })
   }
-  emitLoading(program, planning, root.memory, () => true)
+  emitRootMemory(program, planning, root.memory)
   program.for('vDSO', () => emitMove(program, parts, region.spare, parts[0]?.start ?? 0n, parts[0]?.start ?? 0n))
   program.for('layout', () => emitLayout(program, root.memory, true))
   program.for('seals', () => {
     for (const mapping of mappedOf(root.memory)) emitSeal(program, mapping)
   })
   program.for('ready', () => program.call('write', [planning.report, program.bundle.words(0), 1], { equal: 1 }))
+}
+
+/**
+ * The first process's memory stands where it will be, so nearly all of it is loaded in one round. What the kernel would join with its neighbour is
+ * out of the way meanwhile: once both have pages, they stay apart.
+ */
+function emitRootMemory(program: Program, planning: Planning, memory: MemoryModel): void {
+  const [, second = []] = new Stow(memory, 0n).rounds
+  const joining = { ...memory, mappings: [...second] }
+  const room = findHole([...memory.mappings, planning.region], new Stow(joining, 0n).range.end)
+  const stow = new Stow(joining, room)
+  if (second.length > 0) {
+    emitLoading(program, planning, memory, (mapping) => second.includes(mapping))
+    program.for('out of the way', () => stow.emitAway(program, second))
+  }
+  emitLoading(program, planning, memory, (mapping) => !second.includes(mapping), stow.range)
+  program.for('back in place', () => stow.emitBack(program))
 }
 
 /** What the template maps; the rest is made by the processes themselves. */
@@ -65,10 +85,16 @@ export const mappedOf = ({ mappings }: MemoryModel): Mapping[] =>
 export const keysOf = ({ processes }: ImageModel): number[] =>
   [...new Set(processes.flatMap(({ memory }) => memory.protectionKeys))].sort((a, b) => a - b)
 
-/** The private memory of one process, at its own addresses. */
-function emitLoading(program: Program, planning: Planning, memory: MemoryModel, which: (mapping: Mapping) => boolean): void {
+/** The private memory of one process, at its own addresses. @param taken what stands beside it */
+function emitLoading(
+  program: Program,
+  planning: Planning,
+  memory: MemoryModel,
+  which: (mapping: Mapping) => boolean,
+  ...taken: AddressRange[]
+): void {
   const mapped = mappedOf(memory).filter(which)
-  const stagings = Staging.plan(memory, [planning.region], which)
+  const stagings = Staging.plan(memory, [planning.region, ...taken], which)
   const inPlace = mapped.filter((mapping) => !stagings.some((staging) => staging.has(mapping)))
   emitMappings(program, planning, inPlace, memory)
   program.for('staging', () => stagings.forEach((staging) => staging.emitArea(program)))
