@@ -65,6 +65,7 @@ export const unixSocket: DescriptionKind<unknown> = defineKind<UnixSocket>({
   support: {
     topic: 'sockets',
     carried: 'unix sockets with data, descriptors in flight, credentials and clients that wait to be accepted',
+    conditions: ['What was sent into a unix stream in one piece and is read in part takes, of the room to send, what the rest takes.'],
     refused: {
       THAW_UNIX_OUTSIDE: 'unix sockets connected to the outside',
       THAW_UNIX_BACKLOG: 'clients that wait to be accepted and have sent data or come from outside',

@@ -115,19 +115,37 @@ function readMessages(peek: Peek, keep: Keep, shut: boolean): UnixMessage[] {
   return messages
 }
 
-/** A look ends with the piece that descriptors came with. */
+/**
+ * A look glues pieces together, up to the one that descriptors came with. Where they begin is not for a reader to see, but each takes room of
+ * its own in what the sender may send (SIOCOUTQ, and when it is writable again).
+ */
 function readStream(fd: number, peek: Peek, keep: Keep): UnixMessage[] {
   const messages: UnixMessage[] = []
   const total = bytesIn(fd)
   for (let at = 0; at < total;) {
     const message = peek(total - at, at)
     if (message === null || message.bytes.length === 0) break
-    const plain = message.descriptors.length === 0 ? message.bytes.length : piecesBefore(fd, at, message.bytes.length)
-    if (plain > 0) messages.push(keep({ ...message, bytes: message.bytes.subarray(0, plain), descriptors: [] }, at))
-    if (message.descriptors.length > 0) messages.push(keep({ ...message, bytes: message.bytes.subarray(plain) }, at + plain))
-    at += message.bytes.length
+    const { bytes, descriptors } = message
+    const starts = startsOfPieces(fd, at, bytes.length)
+    starts.forEach((start, i) => {
+      const end = starts[i + 1] ?? bytes.length
+      messages.push(
+        keep({ ...message, bytes: bytes.subarray(start, end), descriptors: end === bytes.length ? descriptors : [] }, at + start),
+      )
+    })
+    at += bytes.length
   }
   return messages
+}
+
+/** Where the pieces begin that `length` bytes consist of, found from the last to the first. */
+function startsOfPieces(fd: number, at: number, length: number): number[] {
+  const starts: number[] = []
+  for (let end = length; end > 0;) {
+    end = piecesBefore(fd, at, end)
+    starts.unshift(end)
+  }
+  return starts
 }
 
 function bytesIn(fd: number): number {
