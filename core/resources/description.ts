@@ -64,6 +64,12 @@ export interface SeenDescription {
   duplicate(): number
 }
 
+/** One descriptor of a description. */
+export interface Holder {
+  readonly process: SeenProcess
+  readonly info: FdInfo
+}
+
 /** Adds questions to a parasite's program; what is returned passes the answers on. */
 export type AskInside = (program: Program) => (results: ParasiteResults) => void
 
@@ -71,6 +77,8 @@ export type AskInside = (program: Program) => (results: ParasiteResults) => void
 export interface SeenTree {
   readonly processes: readonly SeenProcess[]
   readonly descriptions: readonly SeenDescription[]
+  /** Every descriptor that refers to the description, with what fdinfo says there: of POSIX locks it tells each process its own. */
+  holdersOf(seen: SeenDescription): readonly Holder[]
   /** The description that descriptor `fd` of `process` refers to. */
   descriptionOf(process: SeenProcess, fd: number): SeenDescription | undefined
   /**
@@ -128,6 +136,14 @@ export interface Emitter {
   readonly ownMounts: boolean
 }
 
+/** The process that a kind emits for. */
+export interface Armed {
+  /** Of the image. */
+  readonly pid: number
+  /** The first that has numbers for the description; where none has, the first of the tree. */
+  readonly isHome: boolean
+}
+
 /** A descriptor number in a process of the image. */
 export interface Placement {
   readonly processIndex: number
@@ -163,6 +179,8 @@ export interface DescriptionKind<P> {
    * has none, but `self` is still there.
    */
   arm?(payload: P, emitter: Emitter, placements: readonly Placement[], self: Cell): void
+  /** The same in every process of the tree, whether it has numbers for it or not; `self` is there in all of them. */
+  armEach?(payload: P, emitter: Emitter, placements: readonly Placement[], process: Armed, self: Cell): void
 }
 
 /** Forgets the payload's type, so that kinds of different payloads fit one list. */

@@ -4,6 +4,7 @@ import { native } from '../../native/index.js'
 import { UnsupportedError } from '../errors.js'
 import type { DescriptionModel, DescriptorModel } from '../image/model.js'
 import { readFdInfo } from '../proc/fdinfo.js'
+import type { FdInfo } from '../proc/fdinfo.js'
 import { readMappings } from '../proc/maps.js'
 import { homeOf } from './description.js'
 import type { SeenDescription, SeenProcess, SeenTree } from './description.js'
@@ -27,6 +28,7 @@ export interface SeenDescriptor {
   readonly process: SeenProcess
   readonly fd: number
   readonly closeOnExec: boolean
+  readonly info: FdInfo
   readonly description: SeenDescription
 }
 
@@ -54,7 +56,7 @@ export function seeDescriptors(processes: readonly SeenProcess[]): SeenDescripto
         byFile.set(key, [...candidates, seen])
         descriptions.push(seen)
       }
-      descriptors.push({ process, fd, closeOnExec, description: same ?? seen })
+      descriptors.push({ process, fd, closeOnExec, info: seen.info, description: same ?? seen })
     }
   }
   return {
@@ -134,6 +136,7 @@ export function seenTree(
     descriptions: seen.descriptions,
     inFlight: seen.inFlight,
     now: () => native.clockGettime(CLOCK_MONOTONIC),
+    holdersOf: (description) => seen.descriptors.filter((descriptor) => descriptor.description === description),
     descriptionOf: (process, fd) =>
       seen.descriptors.find((descriptor) => descriptor.process === process && descriptor.fd === fd)?.description,
     addBlob: (bytes) => blobs.push(bytes) - 1,

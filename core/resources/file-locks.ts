@@ -4,14 +4,15 @@
  */
 import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
-import type { SeenDescription } from './description.js'
+import type { FdInfo } from '../proc/fdinfo.js'
+import type { SeenDescription, SeenTree } from './description.js'
 import { refusal } from './refusal.js'
 import type { Support } from './support.js'
 
 export const support: Support = {
   topic: 'descriptors',
   carried: 'file locks and leases',
-  conditions: ['Which process took a lock by flock(2) is the first of the tree in /proc/locks.'],
+  conditions: ['A lock by flock(2) or a lease whose taker has ended is, in /proc/locks, of the first process that has the file open.'],
   refused: { THAW_FILE_LOCK: 'leases that are being broken, and leases on files without a name' },
 }
 
@@ -23,6 +24,8 @@ export interface FileLock {
   start: bigint
   /** 0: to the end of the file, however long it becomes. */
   length: bigint
+  /** Of the process that took it; 0 for one outside the tree. Of OFD locks nobody is known. */
+  pid: number
 }
 
 const F_SETLK = 6
@@ -34,38 +37,47 @@ const LOCK_SH = 1
 const LOCK_EX = 2
 const LOCK_NB = 4
 
-const lockLine = /^lock:\s+\d+:\s+(\S+)\s+(\S+)\s+(\S+)\s+\S+\s+\S+\s+(\d+)\s+(\d+|EOF)/
+const lockLine = /^lock:\s+\d+:\s+(\S+)\s+(\S+)\s+(\S+)\s+(\S+)\s+\S+\s+(\d+)\s+(\d+|EOF)/
 
-export function collectLocks(seen: SeenDescription): FileLock[] {
-  return seen.info.lines.filter((line) => line.startsWith('lock:')).map((line) => collectLock(seen, line))
+/** Through all of its descriptors: each process is told its own POSIX locks. */
+export function collectLocks(seen: SeenDescription, tree: SeenTree): FileLock[] {
+  const holders = tree.holdersOf(seen)
+  const locks = locksIn(seen.info).map((line) => collectLock(seen, line, tree))
+  const own = holders
+    .filter(({ process }, i) => process !== seen.process && holders.findIndex((other) => other.process === process) === i)
+    .flatMap(({ info }) => locksIn(info).map((line) => collectLock(seen, line, tree)))
+  return [...locks, ...own.filter(({ type }) => type === 'POSIX')]
 }
 
-function collectLock(seen: SeenDescription, line: string): FileLock {
-  const [, type, state, access, start, end] = lockLine.exec(line) ?? []
+const locksIn = ({ lines }: FdInfo): string[] => lines.filter((line) => line.startsWith('lock:'))
+
+function collectLock(seen: SeenDescription, line: string, { processes }: SeenTree): FileLock {
+  const [, type, state, access, taker, start, end] = lockLine.exec(line) ?? []
   const known = type === 'POSIX' || type === 'OFDLCK' || type === 'FLOCK' || type === 'LEASE'
   if (!known || start === undefined || state === 'BREAKING' || (access !== 'READ' && access !== 'WRITE'))
     throw refusal(seen, 'THAW_FILE_LOCK', `holds a lock on ${seen.link} that is not carried (${line})`, 'Release it in the warm-up.')
   const length = end === undefined || end === 'EOF' ? 0n : BigInt(end) - BigInt(start) + 1n
-  return { type, exclusive: access === 'WRITE', start: BigInt(start), length }
-}
-
-/** Locks that belong to the description. None waits: who else holds one is in the way of the restore, which then says so. */
-export function emitDescriptionLocks(program: Program, fd: Cell, locks: readonly FileLock[]): void {
-  for (const lock of locks) {
-    if (lock.type === 'FLOCK') program.for('flock', () => program.call('flock', [fd, (lock.exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB]))
-    if (lock.type === 'OFDLCK') program.for('OFD lock', () => program.call('fcntl', [fd, F_OFD_SETLK, program.bundle.bytes(flock(lock))]))
-  }
+  const pid = processes.find((process) => process.pid === Number(taker))?.innerPid ?? 0
+  return { type, exclusive: access === 'WRITE', start: BigInt(start), length, pid }
 }
 
 export const belongsToProcess = ({ type }: FileLock): boolean => type === 'POSIX' || type === 'LEASE'
 
-/** Locks that belong to the process, and leases, whose signals go to whoever took them. */
-export function emitProcessLocks(program: Program, fd: number, locks: readonly FileLock[]): void {
-  for (const lock of locks) {
-    if (lock.type === 'POSIX') program.for('POSIX lock', () => program.call('fcntl', [fd, F_SETLK, program.bundle.bytes(flock(lock))]))
-    if (lock.type === 'LEASE') program.for('lease', () => program.call('fcntl', [fd, F_SETLEASE, lock.exclusive ? F_WRLCK : F_RDLCK]))
-  }
+/**
+ * Taken by whoever had them. None waits: who else holds one is in the way of the restore, which then says so. Behind the gate, so that an
+ * instance which stands by is in nobody's way.
+ */
+export function emitLocks(program: Program, fd: Cell | number, locks: readonly FileLock[]): void {
+  const { bundle } = program
+  for (const lock of locks)
+    program.for(names[lock.type], () => {
+      if (lock.type === 'FLOCK') program.call('flock', [fd, (lock.exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB])
+      else if (lock.type === 'LEASE') program.call('fcntl', [fd, F_SETLEASE, lock.exclusive ? F_WRLCK : F_RDLCK])
+      else program.call('fcntl', [fd, lock.type === 'POSIX' ? F_SETLK : F_OFD_SETLK, bundle.bytes(flock(lock))])
+    })
 }
+
+const names: Readonly<Record<LockType, string>> = { POSIX: 'POSIX lock', OFDLCK: 'OFD lock', FLOCK: 'flock', LEASE: 'lease' }
 
 /** struct flock with l_whence SEEK_SET and l_pid 0, which OFD locks demand. */
 function flock({ exclusive, start, length }: FileLock): Uint8Array {

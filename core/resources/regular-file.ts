@@ -5,7 +5,7 @@ import type { DeletedFile } from './deleted-file.js'
 import { defineKind } from './description.js'
 import type { DescriptionKind, Emitter, SeenDescription, SeenTree } from './description.js'
 import { closeDescriptor, firstThatWorks, reopen } from './emission.js'
-import { belongsToProcess, collectLocks, emitDescriptionLocks, emitProcessLocks } from './file-locks.js'
+import { belongsToProcess, collectLocks, emitLocks } from './file-locks.js'
 import type { FileLock } from './file-locks.js'
 import { locate } from './file-path.js'
 import {
@@ -66,7 +66,7 @@ export const regularFile: DescriptionKind<unknown> = defineKind<RegularFile>({
   collect(seen, tree) {
     const located = locate(seen, tree)
     const folder = (seen.status.mode & S_IFMT) === S_IFDIR
-    const locks = collectLocks(seen)
+    const locks = collectLocks(seen, tree)
     if (located.how === 'deleted') refuseLease(seen, locks)
     return {
       path: located.path,
@@ -88,7 +88,6 @@ export const regularFile: DescriptionKind<unknown> = defineKind<RegularFile>({
   },
 
   connect(file, emitter, self) {
-    emitDescriptionLocks(emitter.program, self, file.locks)
     const open = stillOpen(file, emitter)
     if (file.deleted !== null) {
       const maker = makeDeleted(file.deleted, file.path, false, emitter)
@@ -100,14 +99,14 @@ export const regularFile: DescriptionKind<unknown> = defineKind<RegularFile>({
     if (!open.includes(self)) open.push(self)
   },
 
-  arm(file, emitter, placements) {
-    const fd = placements[0]?.fd
-    if (fd === undefined || !file.locks.some(belongsToProcess)) return
+  armEach(file, emitter, placements, { pid, isHome }, self) {
+    const locks = file.locks.filter((lock) => lock.pid === pid || (lock.pid === 0 && isHome))
     // A process that closes any descriptor of a file loses its POSIX locks on it: ours have to go first.
-    emitter.shared('closed-file', `${emitter.processIndex} ${file.device}:${file.inode}`, () => {
-      for (const raised of stillOpen(file, emitter)) closeDescriptor(emitter.program, raised)
-    })
-    emitProcessLocks(emitter.program, fd, file.locks)
+    if (locks.some(belongsToProcess) && placements.length > 0)
+      emitter.shared('closed-file', `${emitter.processIndex} ${file.device}:${file.inode}`, () => {
+        for (const raised of stillOpen(file, emitter)) closeDescriptor(emitter.program, raised)
+      })
+    emitLocks(emitter.program, placements[0]?.fd ?? self, locks)
   },
 })
 

@@ -135,13 +135,18 @@ export class Descriptors {
   /** In each process, behind the gate, when all processes are there. */
   arm(program: Program, processIndex: number): void {
     const emitter = this.emitter(program, processIndex)
+    const pid = this.#planning.image.processes[processIndex]?.pid ?? 0
     for (const description of this.#planning.image.descriptions) {
-      if (!this.#isHome(description, processIndex)) continue
+      const isHome = this.#isHome(description, processIndex)
       const numbers = this.#numbersIn(description, processIndex)
+      const kind = kindNamed(description.kind)
+      // Of what belongs to the memory of another process there is nothing here.
+      if (!isHome && kind.armEach === undefined) continue
       this.#for(program, description, () => {
         const self = emitter.descriptorOf(description.id)
-        this.#emitOwnership(program, description, numbers[0]?.fd ?? self)
-        kindNamed(description.kind).arm?.(description.payload, emitter, numbers, self)
+        if (isHome) this.#emitOwnership(program, description, numbers[0]?.fd ?? self)
+        if (isHome) kind.arm?.(description.payload, emitter, numbers, self)
+        kind.armEach?.(description.payload, emitter, numbers, { pid, isHome }, self)
       })
     }
   }
