@@ -84,7 +84,8 @@ function lostGroupsOf({ processes, zombies }: Tree, founded: number | undefined)
   const pids = new Set([...processes, ...zombies].map(({ pid }) => pid))
   const seen = new Set<number>()
   const lostGroups = new Map<number, number[]>()
-  for (const { pid, groupId } of processes) {
+  // Who lives on rather than a zombie, which has to be there until all have joined.
+  for (const { pid, groupId } of [...processes, ...zombies]) {
     if (pids.has(groupId) || seen.has(groupId) || groupId === founded) continue
     seen.add(groupId)
     lostGroups.set(pid, [...(lostGroups.get(pid) ?? []), groupId])

@@ -16,7 +16,9 @@ const RLIMIT_CORE = 4
 export function emitZombie(program: Program, member: Member, { status, name, pid }: ZombieModel, groups: Groups): void {
   const { bundle } = program
   if (member.leadsSession) program.for('session', () => program.call('setsid'))
+  groups.emitLost(program, member)
   groups.emit(program, member)
+  groups.emitEnds(program, member)
   program.call('prctl', [PR_SET_NAME, bundle.string(name), 0, 0, 0])
   const signal = status & 0x7f
   if (signal === 0) {
