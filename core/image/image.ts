@@ -1,5 +1,6 @@
 /** An image: in memory after a checkpoint, or opened from disk. */
 import { closeSync } from 'node:fs'
+import { rehearse } from '../restore/plan.js'
 import { Template } from '../restore/template.js'
 import type { TemplateOptions } from '../restore/template.js'
 import type { Host } from '../sandbox/host.js'
@@ -40,10 +41,21 @@ export class Image implements AsyncDisposable {
 }
 
 /**
- * @param verify whether the digest of the pages is checked as well, which takes reading them all
+ * @param verify whether the digest of the pages is checked as well, which takes reading them all, and what a restore would do is gone through
  * @throws ImageError when it is missing, damaged or of another version
  */
 export async function openImage(folder: string, verify: 'structure' | 'everything' = 'structure'): Promise<Image> {
   const { model, pageFd, pageBytes } = await readImage(folder, verify)
-  return new Image(model, pageFd, pageBytes)
+  const image = new Image(model, pageFd, pageBytes)
+  if (verify === 'everything') await rehearseOrClose(image)
+  return image
+}
+
+async function rehearseOrClose(image: Image): Promise<void> {
+  try {
+    rehearse(image.model)
+  } catch (error) {
+    await image[Symbol.asyncDispose]()
+    throw error
+  }
 }

@@ -1,55 +1,98 @@
 /** Whether the parts of an image fit each other: what digests cannot tell, as the image may have been written wrong. */
 import { UnsupportedError } from '../errors.js'
 import { familyOf } from '../restore/family.js'
-import { descriptionKinds } from '../resources/kinds.js'
+import { descriptionKinds, kindNamed } from '../resources/kinds.js'
 import { damaged } from './manifest.js'
-import type { ImageModel, Mapping, PageRange, ProcessModel } from './model.js'
+import type { ImageModel, Mapping, PageRange, ProcessModel, ThreadModel } from './model.js'
 import { MappingKind } from './model.js'
 
 const PAGE_BYTES = 4096n
 
+/** The end of what a process may map, with four levels of page tables. */
+const TASK_SIZE = 0x7fff_ffff_f000n
+/** Words of struct user_regs_struct, and the least that XSAVE stores: what FXSAVE does, and its own header. */
+const REGISTERS = 27
+const LEAST_EXTENDED_STATE = 576
+
+type Require = (fits: boolean, otherwise: string) => void
+
 /** @throws ImageError THAW_IMAGE_DAMAGED */
 export function verifyStructure(image: ImageModel, pageBytes: bigint, path: string): void {
-  const require = (fits: boolean, otherwise: string): void => {
+  const require: Require = (fits, otherwise) => {
     if (!fits) throw damaged(path, otherwise)
   }
   require(image.processes.length > 0, 'it has no process')
-  const kinds = new Set(descriptionKinds.map(({ name }) => name))
-  for (const { id, kind } of image.descriptions) require(kinds.has(kind), `description ${id} is of the unknown kind ${kind}`)
-  const known = new Set(image.descriptions.map(({ id }) => id))
+  verifyDescriptions(image, require)
   verifyFamily(image, require)
-  const shared = new Map(image.sharedMemory.map((memory) => [memory.id, memory]))
-  for (const { id, pages, sizeBytes } of image.sharedMemory)
-    for (const range of pages) {
-      const lengthBytes = range.pageCount * PAGE_BYTES
-      require(range.start + lengthBytes <= sizeBytes, `shared memory ${id} has pages behind its end`)
-      require(range.fileOffset + lengthBytes <= pageBytes, `pages of shared memory ${id} lie behind the end of the page file`)
-    }
+  const shared = verifyShared(image, pageBytes, require)
   for (const process of image.processes) {
+    for (const thread of process.threads) verifyThread(thread, require)
+    verifyMemory(process, pageBytes, require)
     for (const { start, end, kind, offset, sharedMemory } of process.memory.mappings)
       if (kind === MappingKind.anonymousShared)
         require(offset + end - start <=
-          (shared.get(sharedMemory)?.sizeBytes ??
-            -1n), `the mapping of process ${process.pid} at 0x${start.toString(16)} shows no shared memory`)
-    require(process.threads[0]?.tid === process.pid, `process ${process.pid} has no leader`)
-    for (const { fd, description } of process.descriptors)
-      require(known.has(description), `descriptor ${fd} of process ${process.pid} refers to nothing`)
-    verifyMemory(process, pageBytes, require)
+          (shared.get(sharedMemory) ?? -1n), `the mapping of process ${process.pid} at 0x${start.toString(16)} shows no shared memory`)
   }
 }
 
+/** Descriptions have ids of their own, kinds that are known, and descriptors that lead to them; what they say of each other is true. */
+function verifyDescriptions(image: ImageModel, require: Require): void {
+  const kinds = new Set(descriptionKinds.map(({ name }) => name))
+  const known = new Set<number>()
+  for (const { id, kind } of image.descriptions) {
+    require(kinds.has(kind), `description ${id} is of the unknown kind ${kind}`)
+    require(!known.has(id), `there are two descriptions ${id}`)
+    known.add(id)
+  }
+  for (const { pid, descriptors } of image.processes) {
+    const taken = new Set<number>()
+    for (const { fd, description } of descriptors) {
+      require(fd >= 0 && !taken.has(fd), `process ${pid} has descriptor ${fd} twice, or cannot have it`)
+      require(known.has(description), `descriptor ${fd} of process ${pid} refers to nothing`)
+      taken.add(fd)
+    }
+  }
+  for (const { id, kind, payload } of image.descriptions)
+    kindNamed(kind).verify?.(payload, image, (fits, otherwise) => require(fits, `description ${id} ${otherwise}`))
+}
+
+/** @returns the size of each */
+function verifyShared({ sharedMemory }: ImageModel, pageBytes: bigint, require: Require): ReadonlyMap<number, bigint> {
+  const sizes = new Map<number, bigint>()
+  for (const { id, pages, sizeBytes } of sharedMemory) {
+    require(!sizes.has(id), `there is shared memory ${id} twice`)
+    require(sizeBytes > 0n && isAligned(sizeBytes) && sizeBytes < TASK_SIZE, `shared memory ${id} cannot have ${sizeBytes} bytes`)
+    sizes.set(id, sizeBytes)
+    for (const range of pages) {
+      const lengthBytes = range.pageCount * PAGE_BYTES
+      require(isAligned(range.start) &&
+        range.start >= 0n &&
+        range.pageCount > 0n &&
+        range.start + lengthBytes <= sizeBytes, `shared memory ${id} has pages behind its end`)
+      require(liesIn(range, pageBytes), `pages of shared memory ${id} lie behind the end of the page file`)
+    }
+  }
+  return sizes
+}
+
+function verifyThread({ tid, registers, extendedState }: ThreadModel, require: Require): void {
+  require(registers.length === REGISTERS, `thread ${tid} has ${registers.length} registers`)
+  require(extendedState.length >= LEAST_EXTENDED_STATE, `the extended state of thread ${tid} is cut short`)
+}
+
 /** Parents come before their children, and every process can be forked into its session. */
-function verifyFamily(image: ImageModel, require: (fits: boolean, otherwise: string) => void): void {
+function verifyFamily(image: ImageModel, require: Require): void {
   const known = new Set<number>([0])
   const tids = new Set<number>()
   for (const { pid, parentPid, threads } of [
     ...image.processes,
     ...image.zombies.map((zombie) => ({ ...zombie, threads: [{ tid: zombie.pid }] })),
   ]) {
+    require(threads[0]?.tid === pid, `process ${pid} has no leader`)
     require(known.has(parentPid), `process ${pid} is a child of ${parentPid}, which is not there`)
     known.add(pid)
     for (const { tid } of threads) {
-      require(!tids.has(tid), `two threads have the id ${tid}`)
+      require(tid > 0 && !tids.has(tid), `two threads have the id ${tid}, or none can have it`)
       tids.add(tid)
     }
   }
@@ -61,18 +104,30 @@ function verifyFamily(image: ImageModel, require: (fits: boolean, otherwise: str
   }
 }
 
-function verifyMemory({ pid, memory }: ProcessModel, pageBytes: bigint, require: (fits: boolean, otherwise: string) => void): void {
+const isAligned = (address: bigint): boolean => address % PAGE_BYTES === 0n
+
+const liesIn = ({ fileOffset, pageCount }: PageRange, pageBytes: bigint): boolean =>
+  fileOffset >= 0n && pageCount > 0n && fileOffset + pageCount * PAGE_BYTES <= pageBytes
+
+function verifyMemory({ pid, memory }: ProcessModel, pageBytes: bigint, require: Require): void {
   const mappings = memory.mappings.toSorted((a, b) => (a.start < b.start ? -1 : 1))
   mappings.forEach(({ start, end }, i) => {
     const before = mappings[i - 1]
+    require(start >= 0n &&
+      end <= TASK_SIZE &&
+      isAligned(start) &&
+      isAligned(end), `process ${pid} cannot have a mapping at 0x${start.toString(16)}`)
     require(start < end && (before === undefined || before.end <= start), `mappings of process ${pid} overlap at 0x${start.toString(16)}`)
   })
   for (const range of memory.pages) {
-    const lengthBytes = range.pageCount * PAGE_BYTES
-    require(range.fileOffset + lengthBytes <=
-      pageBytes, `pages of process ${pid} at 0x${range.start.toString(16)} lie behind the end of the page file`)
-    require(isMapped(mappings, range), `pages of process ${pid} at 0x${range.start.toString(16)} belong to no mapping`)
+    const what = `pages of process ${pid} at 0x${range.start.toString(16)}`
+    require(liesIn(range, pageBytes), `${what} lie behind the end of the page file`)
+    require(isAligned(range.start) && isMapped(mappings, range), `${what} belong to no mapping`)
   }
+  for (const range of memory.guards)
+    require(isAligned(range.start) &&
+      range.pageCount > 0n &&
+      isMapped(mappings, range), `a guard of process ${pid} at 0x${range.start.toString(16)} belongs to no mapping`)
 }
 
 /** By binary search: there may be thousands of both. @param mappings in order */

@@ -3,6 +3,7 @@
  * one that the template makes; shared ones have one per instance, which they share with the descriptors that lead to the file, or go on
  * with the file itself where another name leads to it.
  */
+import { contradiction } from '../image/contradiction.js'
 import { closeSync, readdirSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import { UnsupportedError } from '../errors.js'
@@ -148,6 +149,6 @@ export function makeSharedDeleted({ path, content }: FileIdentity, emitter: Emit
 
 /** For shared mappings. @param writable it was open for writing when it was mapped */
 export function emitSharedDeleted({ path, content }: FileIdentity, emitter: Emitter, writable: boolean): Cell {
-  if (content === null) throw new Error(`the content of ${path} was not kept`)
+  if (content === null) throw contradiction(`the content of ${path} is not there`)
   return reopen(emitter, makeDeleted(content, path, false, emitter).fd, writable ? O_RDWR : O_RDONLY)
 }

@@ -9,7 +9,7 @@
  */
 import type { FileStatus } from '../../native/index.js'
 import type { ParasiteResults } from '../checkpoint/parasite.js'
-import type { Clocks } from '../image/model.js'
+import type { Clocks, ImageModel } from '../image/model.js'
 import type { MappingLine } from '../proc/maps.js'
 import type { FdInfo } from '../proc/fdinfo.js'
 import type { Bundle, Cell } from '../program/bundle.js'
@@ -159,6 +159,8 @@ export interface DescriptionKind<P> {
   recognises(seen: SeenDescription, tree: SeenTree): boolean
   /** Reads the state without changing it, from outside. Throws UnsupportedError (naming pid, command, descriptor, what it is and what to do) for state that is not carried. */
   collect(seen: SeenDescription, tree: SeenTree): P
+  /** Tells what in an image contradicts the payload, in words that go on `description 7 …`: `is connected to one that is not there`. */
+  verify?(payload: P, image: ImageModel, require: (fits: boolean, otherwise: string) => void): void
   /** Emits what opens it; returns the cell that holds the descriptor, already raised. Status flags that fcntl(F_SETFL) can set, owner and signal are set by the caller afterwards. */
   open(payload: P, emitter: Emitter, flags: number): Cell
   /** Pids that processes have for a moment which the kind is made by (`Emitter.asProcess`). */

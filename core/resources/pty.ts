@@ -2,6 +2,7 @@
  * Pseudo-terminals (pty(7)) of which the tree has both ends. One with its master outside is a standard stream or refused: see
  * standard-stream.ts.
  */
+import { contradiction } from '../image/contradiction.js'
 import type { Cell } from '../program/bundle.js'
 import { TTY } from './controlling-terminal.js'
 import { defineKind, homeOf } from './description.js'
@@ -78,7 +79,7 @@ export const pty: DescriptionKind<unknown> = defineKind<Pty>({
   open({ number, path, pairs, settings, mount }, emitter, flags) {
     const { program } = emitter
     const master = openMasters(pairs, mount, emitter).get(number)
-    if (master === undefined) throw new Error(`pseudo-terminal ${number} has no master`)
+    if (master === undefined) throw contradiction(`pseudo-terminal ${number} has no master`)
     if (settings !== null) return master
     const openFlags = (flags & ~O_ASYNC) | O_NOCTTY | O_NONBLOCK | O_CLOEXEC
     // Only this call leaves O_LARGEFILE out: openpty(3) makes it.

@@ -2,6 +2,7 @@
  * Standard streams: a terminal, or a pipe or socket whose other end is outside the tree, at descriptor 0, 1 or 2. They are connected to the
  * streams that the restore is given.
  */
+import { contradiction } from '../image/contradiction.js'
 import type { Cell } from '../program/bundle.js'
 import { defineKind } from './description.js'
 import type { DescriptionKind, Emitter, SeenDescription, SeenTree } from './description.js'
@@ -73,7 +74,7 @@ export const standardStream: DescriptionKind<unknown> = defineKind<StandardStrea
 
 function streamCell({ standardStreams }: Emitter, stream: number): Cell {
   const cell = standardStreams[stream]
-  if (cell === undefined) throw new Error(`there is no standard stream ${stream}`)
+  if (cell === undefined) throw contradiction(`there is no standard stream ${stream}`)
   return cell
 }
 

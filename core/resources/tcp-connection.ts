@@ -1,8 +1,10 @@
 /** TCP connections with both ends in the tree, and those whose other end was closed. */
 import { native } from '../../native/index.js'
+import type { DescriptionModel } from '../image/model.js'
 import { defineKind } from './description.js'
 import type { DescriptionKind, SeenDescription, SeenTree } from './description.js'
 import { refusal } from './refusal.js'
+import { isWhole, printAddress } from './socket/address.js'
 import { AF_INET, IPPROTO_TCP } from './socket/option-table.js'
 import type { SocketOption } from './socket/options.js'
 import { socketOf } from './socket/seen-socket.js'
@@ -77,6 +79,18 @@ export const tcpConnection: DescriptionKind<unknown> = defineKind<TcpConnection>
       deaf,
       options,
     }
+  },
+
+  verify({ address, peer, orphanedBy }, { descriptions }, require) {
+    require([address, peer].every(isWhole), 'has an address that is cut short')
+    if (orphanedBy !== null) return
+    const mirrored = printAddress(peer) + printAddress(address)
+    const isOther = ({ kind, payload }: DescriptionModel): boolean => {
+      if (kind !== 'tcp_connection') return false
+      const other = payload as TcpConnection
+      return isWhole(other.address) && isWhole(other.peer) && printAddress(other.address) + printAddress(other.peer) === mirrored
+    }
+    require(descriptions.some(isOther), 'is a TCP connection whose other end is not there')
   },
 
   open(connection, emitter) {

@@ -81,6 +81,12 @@ export const unixSocket: DescriptionKind<unknown> = defineKind<UnixSocket>({
 
   collect: collectUnix,
 
+  verify({ inode, peer, state }, { descriptions }, require) {
+    if (state !== 'connected') return
+    const others = descriptions.filter(({ kind, payload }) => kind === 'unix_socket' && (payload as UnixSocket).inode === peer)
+    require(peer !== inode && others.length === 1, 'is a unix socket connected to one that is not there')
+  },
+
   open(socket, emitter) {
     if (socket.state === 'listening') {
       const listener = listenerFor(socket, socket, emitter)

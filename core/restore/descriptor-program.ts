@@ -1,4 +1,5 @@
 /** Descriptors: every description is opened once, out of the way, then dup3ed to its numbers. */
+import { contradiction } from '../image/contradiction.js'
 import type { DescriptionModel } from '../image/model.js'
 import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
@@ -70,7 +71,7 @@ export class Descriptors {
       },
       descriptorOf(id): Cell {
         const cell = cells.get(id)
-        if (cell === undefined) throw new Error(`description ${id} is not open yet`)
+        if (cell === undefined) throw contradiction(`description ${id}, which another refers to, is not there`)
         return cell
       },
       shared<T>(kind: string, key: string | number | bigint, create: () => T): T {
@@ -81,7 +82,7 @@ export class Descriptors {
       asProcess: (pid, build) => emitAsProcess(program, planning, pid, build),
       blob(key): Uint8Array {
         const blob = planning.image.blobs[key]
-        if (blob === undefined) throw new Error(`the image has no blob ${key}`)
+        if (blob === undefined) throw contradiction(`blob ${key} is not there`)
         return blob
       },
     }

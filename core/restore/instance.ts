@@ -18,6 +18,9 @@ export interface Timings {
   readonly openMs: number
 }
 
+/** Processes wait for each other while they come up. Should they ever wait for one that does not come, that has an end. */
+const LIMIT_MS = 60_000
+
 interface Parts {
   readonly sandbox: Sandbox
   readonly gate: number
@@ -76,7 +79,7 @@ export class Instance implements AsyncDisposable {
 
   /** Resolves when everything up to the gate is done. @throws RestoreError */
   async parked(): Promise<void> {
-    const bytes = await this.#status.next(1)
+    const bytes = await this.#status.next(1, LIMIT_MS)
     if (bytes.length !== 1) {
       this.#closeGate()
       throw this.#failure(bytes)
@@ -105,7 +108,7 @@ export class Instance implements AsyncDisposable {
 
   /** The second half of `open`, once it has been parked. @throws RestoreError */
   async running(): Promise<void> {
-    const bytes = await this.#status.next(FAILURE_BYTES)
+    const bytes = await this.#status.next(FAILURE_BYTES, LIMIT_MS)
     this.#runningAt = performance.now()
     if (bytes.length > 0) throw this.#failure(bytes)
     this.#parts.whenRunning()

@@ -4,11 +4,13 @@
  *
  *   template ──fork──▶ spare ──clone3──▶ helper ──clone3(set_tid)──▶ root ──clone3(set_tid)──▶ its threads
  */
-import { UnsupportedError } from '../errors.js'
+import { ThawError, UnsupportedError } from '../errors.js'
+import { contradiction } from '../image/contradiction.js'
 import type { ImageModel, ProcessModel } from '../image/model.js'
 import { Bundle } from '../program/bundle.js'
 import { interpreterCode } from '../checkpoint/parasite.js'
 import { findHole } from '../checkpoint/space.js'
+import { readOwn } from './own.js'
 import { SPAWN_DESCRIPTORS } from './planning.js'
 import type { PlanOptions, Planning, SpawnDescriptors } from './planning.js'
 import { familyOf } from './family.js'
@@ -31,7 +33,21 @@ const REGION_BYTES = 64n << 20n
 const SPARE_BYTES = 1n << 20n
 const LEAST_SERVICE_BASE = 64
 
+/** Compiles the programs of an image and throws them away. @throws ImageError */
+export function rehearse(image: ImageModel): void {
+  compile(image, { namespaces: 0, pidNamespace: 'new', own: readOwn() })
+}
+
+/** @throws ImageError where parts of the image contradict each other, or a value is not what it is to be */
 export function compile(image: ImageModel, options: PlanOptions): Plan {
+  try {
+    return compileAll(image, options)
+  } catch (cause) {
+    throw cause instanceof ThawError ? cause : contradiction(`its programs cannot be made (${(cause as Error).message})`, cause)
+  }
+}
+
+function compileAll(image: ImageModel, options: PlanOptions): Plan {
   const root = image.processes[0]
   if (root === undefined) throw new Error('an image without a process')
   const code = interpreterCode()

@@ -2,6 +2,7 @@
  * What the processes of one instance share while they are restored: words to wait for each other by, and the tree's own shared memory
  * before it is mapped where it belongs. Made ahead, by the spare that becomes the first process, and inherited by those that it forks.
  */
+import { contradiction } from '../image/contradiction.js'
 import type { ImageModel, Mapping, PageRange, SharedMemoryModel } from '../image/model.js'
 import { MappingKind } from '../image/model.js'
 import type { Cell } from '../program/bundle.js'
@@ -113,7 +114,7 @@ export class SharedPage {
   emitMapping(program: Program, mapping: Mapping): void {
     const memory = this.#memories.get(mapping.sharedMemory)
     if (memory === undefined || mapping.kind !== MappingKind.anonymousShared)
-      throw new Error(`the image has no shared memory ${mapping.sharedMemory}`)
+      throw contradiction(`shared memory ${mapping.sharedMemory}, which is mapped, is not there`)
     const length = mapping.end - mapping.start
     // What was attached for reading can never be made writable.
     const { segment } = memory.memory

@@ -2,11 +2,9 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createHash } from 'node:crypto'
 import { afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { decodeImage, encodeImage } from '../../dist/core/image/codec.js'
 import { openImage } from '../../dist/core/image/image.js'
-import type { ImageModel } from '../../dist/core/image/model.js'
+import { rewrite } from '../image/rewrite.ts'
 import { Counter, expectNothingLeft, failing, Folder, ordinary, thaw } from './harness.ts'
 
 afterEach(expectNothingLeft)
@@ -234,20 +232,6 @@ async function allRefuse(
       code: typeof expected.code === 'string' ? expected.code : expect.stringMatching(expected.code),
     })
   }
-}
-
-/** Changes the metadata as a machine of another kind would have written it, digest and all. */
-function rewrite(images: string, change: (model: ImageModel) => ImageModel): void {
-  const path = join(images, 'metadata.bin')
-  const metadata = encodeImage(change(decodeImage(readFileSync(path), path)))
-  writeFileSync(path, metadata)
-  const manifest = JSON.parse(readFileSync(join(images, 'manifest.json'), 'utf8')) as {
-    kernelRelease: string
-    files: Record<string, unknown>
-  }
-  manifest.kernelRelease = decodeImage(metadata, path).machine.kernelRelease
-  manifest.files['metadata.bin'] = { sizeBytes: metadata.length, sha256: createHash('sha256').update(metadata).digest('hex') }
-  writeFileSync(join(images, 'manifest.json'), `${JSON.stringify(manifest, undefined, 2)}\n`)
 }
 
 /** Mounts of this process are none of a test's business. */

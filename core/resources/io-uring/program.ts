@@ -1,4 +1,5 @@
 /** A ring in a program: memory at the old addresses, the ring in it, its counters, its contents. */
+import { contradiction } from '../../image/contradiction.js'
 import type { Cell } from '../../program/bundle.js'
 import type { Program } from '../../program/program.js'
 import type { Emitter } from '../description.js'
@@ -15,7 +16,7 @@ const MADV_DONTFORK = 10
 
 export function emitRing(ring: IoUring, emitter: Emitter): Cell {
   const [rings, sqes] = [longest(ring.mappings, false), longest(ring.mappings, true)]
-  if (rings === undefined || sqes === undefined) throw new Error('a ring without memory')
+  if (rings === undefined || sqes === undefined) throw contradiction('an io_uring has no memory')
   mapMemory(ring, emitter, lengthOf(rings), lengthOf(sqes))
   const fd = setUp(ring, emitter, rings.start, sqes.start)
   countUp(ring, emitter.program, fd, rings.start)

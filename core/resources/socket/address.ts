@@ -4,6 +4,8 @@ import { AF_INET, AF_INET6 } from './option-table.js'
 const SOCKADDR_IN_BYTES = 16
 const SOCKADDR_IN6_BYTES = 28
 
+export const isWhole = ({ length }: Uint8Array): boolean => length === SOCKADDR_IN_BYTES || length === SOCKADDR_IN6_BYTES
+
 export function portOf(address: Uint8Array): number {
   return address.length < 4 ? 0 : ((address[2] ?? 0) << 8) | (address[3] ?? 0)
 }

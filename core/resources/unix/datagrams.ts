@@ -1,4 +1,5 @@
 /** Datagram sockets that are no pair: what they hold was sent by name, and they are connected by name. */
+import { contradiction } from '../../image/contradiction.js'
 import type { Cell } from '../../program/bundle.js'
 import type { Emitter } from '../description.js'
 import { closeDescriptor } from '../emission.js'
@@ -46,7 +47,7 @@ function sendOne({ address, file, type }: UnixSocket, message: UnixMessage, emit
   if (folder !== '') program.call('chdir', [program.bundle.string(folder)])
   if (message.sender.length > 0) {
     const sender = emitter.shared<Cell | undefined>('unix-sender', byName(message.sender), () => undefined)
-    if (sender === undefined) throw new Error('the sender of a datagram is not in the image')
+    if (sender === undefined) throw contradiction('the sender of a datagram is not there')
     sendMessages(emitter, sender, [message], address)
   } else {
     const nameless = emitSocket(emitter, AF_UNIX, type, 0)

@@ -1,4 +1,5 @@
 /** Connections between unix sockets of the tree, in programs: made as one end is opened, filled and settled when both are. */
+import { contradiction } from '../../image/contradiction.js'
 import type { Cell } from '../../program/bundle.js'
 import type { Emitter } from '../description.js'
 import { closeDescriptor, raisePair } from '../emission.js'
@@ -75,7 +76,7 @@ export function listenerFor(
 /** Called once per end; when the last is there, data can flow. */
 export function settleEnd(socket: UnixSocket, emitter: Emitter, self: Cell): void {
   const { pair } = emitter.shared<{ pair?: Pair }>('unix-pair', keyOf(socket), () => ({}))
-  if (pair === undefined) throw new Error('a socket was connected before it was opened')
+  if (pair === undefined) throw contradiction('the other end of a unix socket is not there')
   pair.ends.push({ socket, self })
   if (pair.ends.length < (socket.peer === 0 ? 1 : 2)) return
   const { program } = emitter

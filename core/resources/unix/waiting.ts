@@ -2,6 +2,7 @@
  * Connections that a listening socket has not accepted yet: made again by their clients, in the same order. The other end of one is
  * a socket that nobody has: what its client sent into it cannot be looked at, and is refused.
  */
+import { contradiction } from '../../image/contradiction.js'
 import type { Emitter, SeenDescription, SeenTree } from '../description.js'
 import { readCredentials } from '../credentials.js'
 import { homeOf } from '../description.js'
@@ -77,7 +78,7 @@ export function emitWaiting(listener: UnixSocket, emitter: Emitter, fd: Cell): v
   if (waiting.length > 0) asMaker(emitter, listener.listened, (maker) => maker.call('listen', [fd, waiting.length]))
   for (const inode of waiting) {
     const client = clientsOf(emitter).get(inode)
-    if (client === undefined) throw new Error('a client of a listening socket is not in the image')
+    if (client === undefined) throw contradiction(`the client ${inode} of a listening socket is not there`)
     const { socket, self } = client
     asMaker(emitter, socket.connected, (maker) => callWithName(maker, 'connect', self, socket.peerAddress, socket.peerFile?.folder ?? ''))
     if (socket.shutdown !== 0) program.call('shutdown', [self, howOf(socket.shutdown)])
