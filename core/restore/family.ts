@@ -7,7 +7,10 @@ import { UnsupportedError } from '../errors.js'
 import type { ImageModel, ProcessModel, ZombieModel } from '../image/model.js'
 import type { Support } from '../resources/support.js'
 
-export const support: Support = { topic: 'task', refused: { THAW_SESSION: 'sessions that no way of the tree leads to' } }
+export const support: Support = {
+  topic: 'task',
+  refused: { THAW_SESSION: 'sessions that no way of the tree leads to', THAW_GROUP: "leaders of process groups in each other's groups" },
+}
 
 export interface Member {
   readonly pid: number
@@ -34,10 +37,11 @@ export interface Family {
 type Task = Pick<ProcessModel, 'pid' | 'parentPid' | 'groupId' | 'sessionId'>
 type Tree = Pick<ImageModel, 'processes' | 'zombies'>
 
-/** @throws UnsupportedError THAW_SESSION when a process cannot have come by its session as far as the tree shows */
+/** @throws UnsupportedError THAW_SESSION when a process cannot have come by its session as far as the tree shows, THAW_GROUP */
 export function familyOf(tree: Tree): Family {
   const [first] = tree.processes
   if (first === undefined) throw new Error('an image without a process')
+  refuseExchanged(tree)
   const leads = first.sessionId === first.pid
   const lostGroups = lostGroupsOf(tree, leads ? undefined : first.sessionId)
   const others = tree.processes.filter((process) => process.parentPid === 0 && process !== first)
@@ -99,6 +103,26 @@ const lost = ({ pid, sessionId }: Task): UnsupportedError =>
     `Cannot carry pid ${pid}: it is in session ${sessionId}, which neither it nor the process that would have to fork it has led. Have it begin a session of its own (setsid).`,
     { pid },
   )
+
+/**
+ * A leader that has moved to another group founds its own first and waits until all that stayed have joined: leaders that have moved into
+ * each other's groups would wait for each other.
+ */
+function refuseExchanged({ processes, zombies }: Tree): void {
+  const tasks = new Map([...processes, ...zombies].map((task) => [task.pid, task]))
+  for (const start of tasks.values()) {
+    const passed = new Set<number>()
+    for (let at: Task | undefined = start; at !== undefined && at.groupId !== at.pid; at = tasks.get(at.groupId)) {
+      if (passed.has(at.pid))
+        throw new UnsupportedError(
+          'THAW_GROUP',
+          `Cannot carry pid ${at.pid}: it has left the process group that it led for that of a leader which is in its own. Have it move to a group of its own (setpgid).`,
+          { pid: at.pid },
+        )
+      passed.add(at.pid)
+    }
+  }
+}
 
 /** All members, those that fork before those that they fork. */
 export function* membersOf(member: Member): Generator<Member> {

@@ -50,10 +50,16 @@ export class Groups {
     }
   }
 
-  /** Founds or joins. Who leads a session leads a group already. */
+  /** Founds or joins. Who leads a session leads a group already. A leader that has moved to another group founds its own, for those that stayed. */
   emit(program: Program, { pid, groupId, leadsSession }: Member): void {
     const group = this.#groups.get(groupId)
+    const left = groupId === pid ? undefined : this.#groups.get(pid)
     program.for('process group', () => {
+      if (left !== undefined) {
+        program.call('setpgid', [0, 0])
+        program.add(left.founded, 1)
+        program.waitFor(left.joined, left.size)
+      }
       if (group === undefined) {
         if (!leadsSession) program.call('setpgid', [0, groupId])
       } else if (groupId === pid) {
