@@ -128,8 +128,6 @@ export interface Emitter {
   readonly standardStreams: readonly [Cell, Cell, Cell]
   /** The clocks from which the tree goes on. */
   readonly clocks: Clocks
-  /** What is left, at the moment the tree goes on, of a timer that is due at this time of `SeenTree.now`; at least 1 ns. */
-  remaining(due: bigint): bigint
   /** True when the instance gets a network namespace of its own. */
   readonly ownNetwork: boolean
   /** True when the instance gets a mount namespace of its own. */

@@ -6,8 +6,8 @@ import { RestoreError, UnsupportedError } from '../errors.js'
 import type { Clocks, PosixTimer } from '../image/model.js'
 import type { Argument, Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
-import { offsetsOf } from './clocks.js'
-import { armExpired, armOverrun, countExpirations, nanoseconds, now } from './timer-expirations.js'
+import { difference, dueInCopy, nanoseconds, now, offsetsOf, promptly, storeTime } from './clocks.js'
+import { armExpired, armOverrun, countExpirations } from './timer-expirations.js'
 import type { Support } from './support.js'
 
 export const support: Support = {
@@ -100,7 +100,8 @@ export function askPosixTimers(
     const found = answers.map(({ timer, address, stamp, overrun, where, count }) => {
       const interval = timeAt(results, address)
       const left = timeAt(results, address + BigInt(TIMESPEC_BYTES))
-      const value = left === 0n ? 0n : timeAt(results, stamp) + toDumper + left
+      // Processor time stands still with the process.
+      const value = left === 0n || CPU_CLOCKS.has(timer.clock) ? left : timeAt(results, stamp) + toDumper + left
       const waiting = count === undefined ? 0n : (new BigUint64Array(results.bytes(count, 8).slice().buffer)[0] ?? 0n)
       const read = { ...timer, interval, value, overrun: Number(results.cell(overrun)), waiting }
       refuseUncounted(pid, read, where, innerTid(pid))
@@ -190,7 +191,8 @@ export function emitPosixTimers(program: Program, timers: readonly PosixTimer[])
 }
 
 /** The kernel counts from the boot of this machine at most: what a time namespace puts before that, it takes for the boot. */
-function refuseBeforeBoot({ id, clock, interval, left, overrun, waiting }: PosixTimer & { readonly left: bigint }): void {
+function refuseBeforeBoot({ id, clock, interval, value, overrun, waiting }: PosixTimer, { taken }: Clocks): void {
+  const left = value - taken
   const times = overrun === 0 ? waiting : BigInt(overrun) + 1n
   if (!(clock in SINCE_BOOT) || times === 0n || times * interval - left < native.clockGettime(CLOCK_MONOTONIC)) return
   throw new RestoreError(
@@ -199,29 +201,56 @@ function refuseBeforeBoot({ id, clock, interval, left, overrun, waiting }: Posix
   )
 }
 
-/** Clocks that go on from where they stood, and so can be told a moment. The others are told what was left. */
+/** Clocks that go on from where they stood, and so can be told a moment. The others are told what is left. */
 const SINCE_BOOT: Readonly<Record<number, 'monotonic' | 'boottime'>> = { 1: 'monotonic', 7: 'boottime', 9: 'boottime' }
+/** CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID. */
+const CPU_CLOCKS = new Set([2, 3])
 
 /** By the leader, with all signals blocked, before it is given its own. */
 export function armPosixTimers(program: Program, timers: readonly PosixTimer[], clocks: Clocks): void {
-  const armed = timers
-    .filter((timer) => timer.value !== 0n)
-    .map((timer) => ({ ...timer, left: timer.value > clocks.taken ? timer.value - clocks.taken : 1n }))
-  const moment = ({ clock, value }: PosixTimer): bigint | undefined => {
-    const base = SINCE_BOOT[clock]
-    return base === undefined ? undefined : value - clocks.taken + clocks[base]
-  }
-  const due = (timer: (typeof armed)[number]): Argument => moment(timer) ?? program.sum(now(program, timer.clock), timer.left)
+  const armed = timers.filter((timer) => timer.value !== 0n)
   program.for('POSIX timers', () => {
-    for (const timer of armed) refuseBeforeBoot(timer)
+    for (const timer of armed) refuseBeforeBoot(timer, clocks)
     // First: what takes signals must not be given those of others.
-    for (const timer of armed.filter(({ overrun }) => overrun !== 0)) armOverrun(program, timer, () => due(timer), timer.overrun)
-    for (const timer of armed.filter(({ overrun }) => overrun === 0)) {
-      const at = moment(timer)
-      const setting = program.bundle.words(...timespec(timer.interval), ...timespec(at ?? timer.left))
-      if (timer.waiting !== 0n) armExpired(program, timer, due(timer), timer.waiting)
-      else program.call('timer_settime', [timer.id, at === undefined ? 0 : TIMER_ABSTIME, setting, 0])
+    for (const timer of armed.filter(({ overrun }) => overrun !== 0)) {
+      const due = (): Argument => dueTime(program, timer, clocks)
+      armOverrun(program, timer, due, timer.overrun)
     }
+    for (const timer of armed.filter(({ overrun }) => overrun === 0)) {
+      if (timer.waiting !== 0n) armExpired(program, timer, dueTime(program, timer, clocks), timer.waiting)
+      else arm(program, timer, clocks)
+    }
+  })
+}
+
+/** When it is due next, by its own clock. */
+function dueTime(program: Program, { clock, value }: PosixTimer, clocks: Clocks): Argument {
+  const base = SINCE_BOOT[clock]
+  if (base !== undefined) return value - clocks.taken + clocks[base]
+  if (CPU_CLOCKS.has(clock)) return program.sum(now(program, clock), value)
+  return program.sum(now(program, clock), difference(program, dueInCopy(clocks, value), now(program, CLOCK_MONOTONIC)))
+}
+
+function arm(program: Program, timer: PosixTimer, clocks: Clocks): void {
+  const { id, clock, interval, value } = timer
+  const set = (flags: number, setting: bigint): unknown => program.call('timer_settime', [id, flags, setting, 0])
+  const base = SINCE_BOOT[clock]
+  if (base !== undefined)
+    return void set(TIMER_ABSTIME, program.bundle.words(...timespec(interval), ...timespec(value - clocks.taken + clocks[base])))
+  if (CPU_CLOCKS.has(clock)) return void set(0, program.bundle.words(...timespec(interval), ...timespec(value)))
+  const setting = program.bundle.words(...timespec(interval), 0, 0)
+  promptly(program, () => {
+    const due = dueTime(program, timer, clocks)
+    const left = difference(program, due, now(program, clock))
+    const over = program.jump(0, 'less', left, 1)
+    storeTime(program, setting + 16n, left)
+    set(0, setting)
+    const done = program.jump(0)
+    over.target = program.here
+    // The kernel counts from when it was due.
+    storeTime(program, setting + 16n, due)
+    set(TIMER_ABSTIME, setting)
+    done.target = program.here
   })
 }
 

@@ -5,7 +5,6 @@ import type { Program } from '../program/program.js'
 import type { Emitter, Placement } from '../resources/description.js'
 import { descriptionKinds, kindNamed } from '../resources/kinds.js'
 import { emitAsProcess } from './passing-process.js'
-import { remainingOf } from './planning.js'
 import type { Planning } from './planning.js'
 
 const O_CLOEXEC = 0o2000000
@@ -60,7 +59,6 @@ export class Descriptors {
       ownMounts: (planning.options.namespaces & CLONE_NEWNS) !== 0,
       clocks: planning.image.clocks,
       pageFile: planning.pageFile,
-      remaining: (due) => remainingOf(planning, due),
       // In the middle of the service range, out of reach of what is raised one by one.
       scratch: planning.serviceBase + SCRATCH_DISTANCE,
       raise(fd): Cell {

@@ -34,10 +34,9 @@ import { Forks } from './forks.js'
 import { Groups } from './groups.js'
 import { emitAdvice, emitGuarded, emitGuards, emitInstanceAdvice, emitMapping, emitSeal, writableMapping } from './mapping-program.js'
 import { emitForkedMemory, emitForksOfFirst } from './forked-memory.js'
-import { remainingOf } from './planning.js'
 import type { Planning } from './planning.js'
 import { keysOf } from './template-program.js'
-import { emitLeader, emitTimeLeft, leave, Threads } from './threads.js'
+import { emitLeader, leave, placeFrame, Threads } from './threads.js'
 import { emitForgottenEnds, emitZombie, emitZombiesEnds } from './zombies.js'
 
 const CLONE_NEWTIME = 0x80
@@ -130,24 +129,24 @@ export class Processes {
     if (leader === undefined) throw new Error('a process without a thread')
     emitForeground(this.#descriptors.emitter(program, index), this.#planning.image.descriptions, process.pid)
     this.#descriptors.arm(program, index)
-    const remaining = (due: bigint): bigint => remainingOf(this.#planning, due)
-    emitIntervalTimers(program, process.intervalTimers, remaining)
     const threads = new Threads(this.#planning, process)
     threads.start(program, others)
     emitPosixTimers(program, process.posixTimers)
     armPosixTimers(program, process.posixTimers, this.#planning.image.clocks)
     emitProcessSignals(program, process.pid, process.pendingSignals)
+    emitIntervalTimers(program, process.pid, process.intervalTimers, this.#planning.image.clocks)
     emitFutureLocks(program, process)
     emitLimits(program, process.limits)
     emitLeader(program, this.#planning, process, leader)
     emitDumpable(program, process)
     emitParentDeathSignal(program, leader)
-    const registers = emitTimeLeft(program, this.#planning, leader)
     program.for('leaving', () => this.#emitLeaving(program, index, process))
     emitStop(program, process)
+    const frame = placeFrame(this.#planning.bundle, leader)
+    threads.emitTimesLeft(program, { thread: leader, frame })
     emitSharedSeccomp(program, process.threads)
     threads.release(program)
-    leave(program, this.#planning, process, leader, registers)
+    leave(program, process, leader, frame)
   }
 
   /** Closes the status stream with the rest: its end of file tells the engine that the tree runs. */
