@@ -22,7 +22,7 @@ export interface TimerFd {
 
 const TFD_TIMER_ABSTIME = 1
 /** _IOW('T', 0, __u64), since Linux 3.17. */
-const TFD_IOC_SET_TICKS = 0x4008_5400
+export const TFD_IOC_SET_TICKS = 0x4008_5400
 const CLOCK_MONOTONIC = 1
 const CLOCK_BOOTTIME = 7
 const CLOCK_BOOTTIME_ALARM = 9
@@ -94,6 +94,12 @@ function nextPeriod(program: Program, { next, time, interval, counted, absolute 
   program.store(value, absolute ? program.sum(further, next) : difference(program, further, late), 8)
   early.target = program.here
   return program.load(value, 8)
+}
+
+/** When it expires next, and by which clock of the copy; undefined when it does not any more. */
+export function nextDue({ clock, due, settings }: TimerFd, clocks: Clocks): { readonly clock: number; readonly time: bigint } | undefined {
+  if (due === 0n) return undefined
+  return (settings & TFD_TIMER_ABSTIME) !== 0 ? { clock, time: due } : { clock: CLOCK_MONOTONIC, time: dueInCopy(clocks, due) }
 }
 
 function readTimeLeft(seen: SeenDescription): { interval: bigint; left: bigint } {

@@ -18,7 +18,7 @@ import { emitFileSystem } from '../resources/file-system.js'
 import { emitIntervalTimers } from '../resources/interval-timers.js'
 import { emitAwaitStops, emitQuietStops, emitStop } from '../resources/job-control.js'
 import { emitLimits } from '../resources/limits.js'
-import { emitProcessSignals } from '../resources/pending-signals.js'
+import { emitProcessSignals, emitThreadSignals } from '../resources/pending-signals.js'
 import { armPosixTimers, emitPosixTimers } from '../resources/posix-timers.js'
 import { emitDumpable, emitFutureLocks, emitProcessSettings } from '../resources/process-settings.js'
 import { emitFreedKeys, emitProtectionKey } from '../resources/protection-keys.js'
@@ -58,6 +58,8 @@ export class Processes {
   readonly #done: bigint
   readonly #release: bigint
   readonly #others: number
+  /** A word for each turn of late epoll sets. */
+  readonly #met: readonly bigint[]
 
   constructor(planning: Planning) {
     this.#planning = planning
@@ -65,6 +67,7 @@ export class Processes {
     this.#others = planning.image.processes.length - 1
     const { shared } = planning
     ;[this.#ready, this.#go, this.#done, this.#release] = [shared.word(), shared.word(), shared.word(), shared.word()]
+    this.#met = Array.from({ length: this.#descriptors.lateTurns }, () => shared.word())
     this.#groups = new Groups(planning)
     this.#forks = new Forks(planning, (program, member) => this.#emitMember(program, member))
   }
@@ -134,10 +137,12 @@ export class Processes {
     emitPosixTimers(program, process.posixTimers)
     armPosixTimers(program, process.posixTimers, this.#planning.image.clocks)
     emitProcessSignals(program, process.pid, process.pendingSignals)
+    emitThreadSignals(program, process.pid, leader.tid, leader.pendingSignals)
     emitIntervalTimers(program, process.pid, process.intervalTimers, this.#planning.image.clocks)
+    this.#emitLate(program, index, process)
     emitFutureLocks(program, process)
     emitLimits(program, process.limits)
-    emitLeader(program, this.#planning, process, leader)
+    emitLeader(program, this.#planning, leader)
     emitDumpable(program, process)
     emitParentDeathSignal(program, leader)
     program.for('leaving', () => this.#emitLeaving(program, index, process))
@@ -147,6 +152,19 @@ export class Processes {
     emitSharedSeccomp(program, process.threads)
     threads.release(program)
     leave(program, process, leader, frame)
+  }
+
+  /**
+   * All meet before each turn, so that nothing of what is watched then changes any more. One that is to stop does not wait: its parent, whom it
+   * may watch something of, waits for its stop before it comes here.
+   */
+  #emitLate(program: Program, index: number, { stopped }: ProcessModel): void {
+    const waits = this.#others > 0 && !stopped && this.#descriptors.hasLate(index)
+    this.#met.forEach((word, turn) => {
+      if (this.#others > 0) program.add(word, 1)
+      if (waits) program.for('epoll sets', () => program.waitFor(word, this.#others + 1))
+      this.#descriptors.watchLate(program, index, turn)
+    })
   }
 
   /** Closes the status stream with the rest: its end of file tells the engine that the tree runs. */

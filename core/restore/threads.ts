@@ -89,11 +89,10 @@ export class Threads {
 }
 
 /** The leader's own part, after what it does for the process. */
-export function emitLeader(program: Program, { options }: Planning, process: ProcessModel, leader: ThreadModel): void {
+export function emitLeader(program: Program, { options }: Planning, leader: ThreadModel): void {
   program.for('leader', () => {
     program.call('set_tid_address', [leader.clearChildTid], 'any')
     emitBases(program, leader)
-    emitThreadSignals(program, process.pid, leader.tid, leader.pendingSignals)
     emitScheduling(program, leader.scheduling, options.own.scheduling)
     emitThreadSettings(program, leader)
     emitCredentials(program, leader.credentials, options.own.credentials)
