@@ -8,6 +8,7 @@ import type { Argument, Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import { difference, dueInCopy, nanoseconds, now, offsetsOf, promptly, storeTime } from './clocks.js'
 import { armExpired, armOverrun, countExpirations } from './timer-expirations.js'
+import { emitCreated, isOf, signalOf } from './timer-signals.js'
 import type { Support } from './support.js'
 
 export const support: Support = {
@@ -25,15 +26,9 @@ const SIGEV_NONE = 1
 const SIGEV_THREAD_ID = 4
 /** prctl(2), since Linux 6.16: timer_create takes the id from where it would write it. */
 const PR_TIMER_CREATE_RESTORE_IDS = 77
-const SIGEVENT_BYTES = 64
 const ITIMERSPEC_BYTES = 32
 const TIMESPEC_BYTES = 16
 const TIMER_ABSTIME = 1
-const SI_TIMER = -2
-/** Offsets in siginfo_t. */
-const SI_SIGNO = 0
-const SI_CODE = 8
-const SI_TIMERID = 16
 
 type Settings = Omit<PosixTimer, 'interval' | 'value' | 'overrun' | 'waiting'>
 
@@ -125,17 +120,7 @@ function pendingOf(timer: Settings, { process, leader, others }: PendingSignals)
   const within = process.concat(leader)
   if (others.some((info) => isOf(info, timer))) return 'elsewhere'
   if (!within.some((info) => isOf(info, timer))) return 'nowhere'
-  return within.filter((info) => numberAt(info, SI_SIGNO) === timer.signal).length === 1 ? 'alone' : 'elsewhere'
-}
-
-const numberAt = (info: Uint8Array, offset: number): number => new DataView(info.buffer, info.byteOffset).getInt32(offset, true)
-
-const isOf = (info: Uint8Array, { id, signal }: Pick<Settings, 'id' | 'signal'>): boolean =>
-  numberAt(info, SI_SIGNO) === signal && numberAt(info, SI_CODE) === SI_TIMER && numberAt(info, SI_TIMERID) === id
-
-/** Signals without those that interval timers send again when they are armed. */
-export function withoutTimers(signals: readonly Uint8Array[], timers: readonly PosixTimer[]): Uint8Array[] {
-  return signals.filter((info) => !timers.some((timer) => timer.interval !== 0n && isOf(info, timer)))
+  return within.filter((info) => signalOf(info) === timer.signal).length === 1 ? 'alone' : 'elsewhere'
 }
 
 /** Only of interval timers, and not where the overrun of an earlier delivery would be lost. */
@@ -176,17 +161,15 @@ function uncounted(pid: number, what: string): UnsupportedError {
   )
 }
 
-/** Created with their ids before the gate, armed with what was left behind it. */
+/** Whether timers of the process get the ids that they ask for. */
+export function emitRestoreIds(program: Program, on: boolean): void {
+  program.for('POSIX timers', () => program.call('prctl', [PR_TIMER_CREATE_RESTORE_IDS, on ? 1 : 0, 0, 0, 0]))
+}
+
+/** The kernel lists the newest first; created in the old order, they are listed in it again. */
 export function emitPosixTimers(program: Program, timers: readonly PosixTimer[]): void {
-  if (timers.length === 0) return
   program.for('POSIX timers', () => {
-    program.call('prctl', [PR_TIMER_CREATE_RESTORE_IDS, 1, 0, 0, 0])
-    // The kernel lists the newest first; created in the old order, they are listed in it again.
-    for (const timer of timers.toReversed()) {
-      const id = program.bundle.bytes(Uint8Array.from(new Uint8Array(Int32Array.of(timer.id).buffer)))
-      program.call('timer_create', [timer.clock, program.bundle.bytes(sigevent(timer)), id])
-    }
-    program.call('prctl', [PR_TIMER_CREATE_RESTORE_IDS, 0, 0, 0, 0])
+    for (const timer of timers.toReversed()) emitCreated(program, timer)
   })
 }
 
@@ -206,17 +189,21 @@ const SINCE_BOOT: Readonly<Record<number, 'monotonic' | 'boottime'>> = { 1: 'mon
 /** CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID. */
 const CPU_CLOCKS = new Set([2, 3])
 
-/** By the leader, with all signals blocked, before it is given its own. */
-export function armPosixTimers(program: Program, timers: readonly PosixTimer[], clocks: Clocks): void {
-  const armed = timers.filter((timer) => timer.value !== 0n)
+const isArmed = ({ value }: PosixTimer): boolean => value !== 0n
+
+/** By the leader, with all signals blocked, before any is pending: what takes signals must not be given those of others. */
+export function armOverrunTimers(program: Program, timers: readonly PosixTimer[], clocks: Clocks): void {
   program.for('POSIX timers', () => {
-    for (const timer of armed) refuseBeforeBoot(timer, clocks)
-    // First: what takes signals must not be given those of others.
-    for (const timer of armed.filter(({ overrun }) => overrun !== 0)) {
-      const due = (): Argument => dueTime(program, timer, clocks)
-      armOverrun(program, timer, due, timer.overrun)
-    }
-    for (const timer of armed.filter(({ overrun }) => overrun === 0)) {
+    for (const timer of timers.filter(isArmed)) refuseBeforeBoot(timer, clocks)
+    for (const timer of timers.filter((candidate) => isArmed(candidate) && candidate.overrun !== 0))
+      armOverrun(program, timer, () => dueTime(program, timer, clocks), timer.overrun)
+  })
+}
+
+/** All others, once signals are pending: one that was set anew since it has sent its own. */
+export function armPosixTimers(program: Program, timers: readonly PosixTimer[], clocks: Clocks): void {
+  program.for('POSIX timers', () => {
+    for (const timer of timers.filter((candidate) => isArmed(candidate) && candidate.overrun === 0)) {
       if (timer.waiting !== 0n) armExpired(program, timer, dueTime(program, timer, clocks), timer.waiting)
       else arm(program, timer, clocks)
     }
@@ -255,14 +242,3 @@ function arm(program: Program, timer: PosixTimer, clocks: Clocks): void {
 }
 
 const timespec = (ns: bigint): [bigint, bigint] => [ns / 1_000_000_000n, ns % 1_000_000_000n]
-
-/** struct sigevent: value, signal, how, and the thread. */
-function sigevent(timer: PosixTimer): Uint8Array {
-  const bytes = new Uint8Array(SIGEVENT_BYTES)
-  const view = new DataView(bytes.buffer)
-  view.setBigUint64(0, timer.valuePointer, true)
-  view.setInt32(8, timer.signal, true)
-  view.setInt32(12, timer.notify, true)
-  view.setInt32(16, timer.thread, true)
-  return bytes
-}

@@ -7,7 +7,7 @@
  * Behind the gate stands only what the clocks decide: a time namespace is entered by a process without threads, and timers are armed
  * with what was left of them. The first process waits there for all others, then for the engine; and nobody leaves before all can.
  */
-import type { FileIdentity, ProcessModel } from '../image/model.js'
+import type { FileIdentity, ProcessModel, ThreadModel } from '../image/model.js'
 import { MappingKind } from '../image/model.js'
 import type { Argument, Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
@@ -18,8 +18,8 @@ import { emitFileSystem } from '../resources/file-system.js'
 import { emitIntervalTimers } from '../resources/interval-timers.js'
 import { emitAwaitStops, emitQuietStops, emitStop } from '../resources/job-control.js'
 import { emitLimits } from '../resources/limits.js'
-import { emitProcessSignals, emitThreadSignals } from '../resources/pending-signals.js'
-import { armPosixTimers, emitPosixTimers } from '../resources/posix-timers.js'
+import { emitProcessSignals, emitThreadSignals, emitTimersOfThreads, hasTimers } from '../resources/pending-signals.js'
+import { armOverrunTimers, armPosixTimers, emitPosixTimers, emitRestoreIds } from '../resources/posix-timers.js'
 import { emitDumpable, emitFutureLocks, emitProcessSettings } from '../resources/process-settings.js'
 import { emitFreedKeys, emitProtectionKey } from '../resources/protection-keys.js'
 import { emitControl, emitForeground } from '../resources/pty/control.js'
@@ -133,12 +133,9 @@ export class Processes {
     emitForeground(this.#descriptors.emitter(program, index), this.#planning.image.descriptions, process.pid)
     this.#descriptors.arm(program, index)
     const threads = new Threads(this.#planning, process)
+    if (hasTimers(process)) emitRestoreIds(program, true)
     threads.start(program, others)
-    emitPosixTimers(program, process.posixTimers)
-    armPosixTimers(program, process.posixTimers, this.#planning.image.clocks)
-    emitProcessSignals(program, process.pid, process.pendingSignals)
-    emitThreadSignals(program, process.pid, leader.tid, leader.pendingSignals)
-    emitIntervalTimers(program, process.pid, process.intervalTimers, this.#planning.image.clocks)
+    this.#emitSignals(program, process, leader, others)
     this.#emitLate(program, index, process)
     emitFutureLocks(program, process)
     emitLimits(program, process.limits)
@@ -152,6 +149,19 @@ export class Processes {
     emitSharedSeccomp(program, process.threads)
     threads.release(program)
     leave(program, process, leader, frame)
+  }
+
+  /** Signals that pend, and the timers that send them or will. */
+  #emitSignals(program: Program, process: ProcessModel, leader: ThreadModel, others: readonly ThreadModel[]): void {
+    const { clocks } = this.#planning.image
+    emitPosixTimers(program, process.posixTimers)
+    armOverrunTimers(program, process.posixTimers, clocks)
+    emitProcessSignals(program, process)
+    emitThreadSignals(program, process, leader)
+    emitTimersOfThreads(program, process, others)
+    if (hasTimers(process)) emitRestoreIds(program, false)
+    armPosixTimers(program, process.posixTimers, clocks)
+    emitIntervalTimers(program, process.pid, process.intervalTimers, clocks)
   }
 
   /**

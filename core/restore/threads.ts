@@ -63,7 +63,7 @@ export class Threads {
     const { options } = this.#planning
     const gsBase = get(BigUint64Array.from(thread.registers), 'gsBase')
     if (gsBase !== 0n) program.call('arch_prctl', [ARCH_SET_GS, gsBase])
-    emitThreadSignals(program, this.#process.pid, thread.tid, thread.pendingSignals)
+    emitThreadSignals(program, this.#process, thread)
     emitScheduling(program, thread.scheduling, options.own.scheduling)
     emitThreadSettings(program, thread)
     emitCredentials(program, thread.credentials, options.own.credentials)
