@@ -4,7 +4,9 @@ import type { Clocks, IntervalTimer } from '../image/model.js'
 import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import { difference, dueInCopy, now, offsetsOf, promptly, storeTime, timeLeft } from './clocks.js'
+import type { PendingSignals } from './posix-timers.js'
 import type { Support } from './support.js'
+import { signalOf } from './timer-signals.js'
 
 export const support: Support = { topic: 'task', carried: 'interval timers' }
 
@@ -18,15 +20,19 @@ const MICROSECOND = 1000n
 const SIGALRM = 14
 const SI_KERNEL = 0x80
 const SIGINFO_BYTES = 128
+const SIGSET_BYTES = 8
 
 /** What is left is read together with the time, since answers are heard much later. */
-export function askIntervalTimers(program: Program, pid: number): (results: ParasiteResults) => IntervalTimer[] {
+export function askIntervalTimers(program: Program, pid: number, pending: PendingSignals): (results: ParasiteResults) => IntervalTimer[] {
   const address = program.bundle.allocate(TIMER_BYTES * WHICH.length)
   const stamp = program.bundle.allocate(TIMESPEC_BYTES)
   const at = (which: number): bigint => address + BigInt(which * TIMER_BYTES)
   program.for('interval timers', () => {
     for (const which of WHICH) program.call('getitimer', [which, at(which)])
-    program.call('clock_gettime', [CLOCK_MONOTONIC, stamp])
+    const read = (): unknown => program.call('clock_gettime', [CLOCK_MONOTONIC, stamp])
+    read()
+    const isAlarm = (info: Uint8Array): boolean => signalOf(info) === SIGALRM
+    if (pending.process.some(isAlarm) && !pending.leader.some(isAlarm)) askBeat(program, at(ITIMER_REAL), read)
   })
   const toDumper = offsetsOf(process.pid).monotonic - offsetsOf(pid).monotonic
   return (results) => {
@@ -36,6 +42,23 @@ export function askIntervalTimers(program: Program, pid: number): (results: Para
       ({ value, interval }) => value !== 0n || interval !== 0n,
     )
   }
+}
+
+/**
+ * A timer that has fired rests until its signal is taken, and only then goes on by its beat (dequeue_signal() in kernel/signal.c). So that is
+ * taken, and put back: the timer goes on meanwhile, and rests again when it fires into the pending signal.
+ */
+function askBeat(program: Program, timer: bigint, read: () => unknown): void {
+  const { bundle } = program
+  const runs = program.jump(0, 'not-equal', program.sum(program.load(timer + 16n, 8), program.load(timer + 24n, 8)), 0)
+  const once = program.jump(0, 'equal', program.sum(program.load(timer, 8), program.load(timer + 8n, 8)), 0)
+  const info = bundle.allocate(SIGINFO_BYTES)
+  const taken = program.call('rt_sigtimedwait', [bundle.words(1n << BigInt(SIGALRM - 1)), info, bundle.words(0, 0), SIGSET_BYTES], 'any')
+  const none = program.jump(0, 'less', taken, 0)
+  program.call('getitimer', [ITIMER_REAL, timer], 'any')
+  read()
+  program.call('rt_sigqueueinfo', [program.call('getpid'), SIGALRM, info], 'any')
+  for (const jump of [runs, once, none]) jump.target = program.here
 }
 
 /** @param read when, by the clock of the dumper */
@@ -53,8 +76,7 @@ export function emitIntervalTimers(program: Program, pid: number, timers: readon
     for (const timer of timers) {
       const { which, interval, value } = timer
       if (which === ITIMER_REAL && value !== 0n) promptly(program, () => armReal(program, pid, timer, clocks))
-      // No time left, and yet an interval: it has fired, and waits for its signal to be taken before it goes on. It fires again into the
-      // same pending signal.
+      // No time left, and yet an interval: it has fired, and waits for its signal, of which it is not known where it is. It fires again.
       else program.call('setitimer', [which, program.bundle.words(...timeval(interval), ...timeval(value === 0n ? 1n : value)), 0])
     }
   })
