@@ -97,6 +97,8 @@ export interface SeenTree {
   addBlob(bytes: Uint8Array): number
   /** Puts part of a file behind the pages in the page file. */
   keepContent(content: KeptContent): void
+  /** Looks once all processes have been asked: what would change their answers. */
+  lookLater(look: () => void): void
   /** Has a process itself ask what it alone can tell, such as pids by its own pid namespace. Answers come before the thaw. */
   askInside(process: SeenProcess, ask: AskInside): void
 }

@@ -83,7 +83,7 @@ function numberIn(seen: SeenDescription, tree: SeenTree, { item, file }: Registr
 }
 
 /**
- * What was reported is known by its data, and is put back by EPOLL_CTL_MOD. A set that watches this one would take that for news.
+ * What was reported is known by its data, and is put back by EPOLL_CTL_MOD, which is news for the edges of a set that watches this one.
  */
 function canPutBack(seen: SeenDescription, tree: SeenTree, armed: readonly Registration[]): boolean {
   const distinct = new Set(armed.map(({ item }) => item.data)).size === armed.length
@@ -91,10 +91,16 @@ function canPutBack(seen: SeenDescription, tree: SeenTree, armed: readonly Regis
     ({ item, file }) =>
       !isReportedOnce(item) || ((item.events & (EPOLLEXCLUSIVE | EPOLLWAKEUP)) === 0 && tree.descriptionOf(seen.process, item.fd) === file),
   )
-  const isWatched = tree.descriptions.some(
-    (other) => other.link === EPOLL_LINK && registrationsOf(other, tree).some(({ file }) => file === seen),
+  return distinct && possible && !isWatchedForEdges(seen, tree)
+}
+
+/** By a set that watches this one, or one that watches that. */
+function isWatchedForEdges(seen: SeenDescription, tree: SeenTree): boolean {
+  return tree.descriptions.some(
+    (other) =>
+      other.link === EPOLL_LINK &&
+      registrationsOf(other, tree).some(({ item, file }) => file === seen && (isEdge(item) || isWatchedForEdges(other, tree))),
   )
-  return distinct && possible && !isWatched
 }
 
 function pendingIn(pid: number): bigint {
