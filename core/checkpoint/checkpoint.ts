@@ -104,7 +104,7 @@ const MOST_LOOKS = 5
 const MOST_ENDS = 64
 
 /** Of a running tree, only what can be refused is of interest. */
-const unasked = { frozen: false, keepContent: () => undefined, askInside: () => undefined } as const
+const unasked = { frozen: false, keepContent: () => undefined, lookLater: () => undefined, askInside: () => undefined } as const
 
 function look({ processes }: Tree, options: CheckpointOptions): Rehearsed {
   outsideSessions(processes, options.shellJob ?? false)
@@ -165,11 +165,13 @@ function readFrozen(
   using seen = seeDescriptors(processes)
   const blobs: Uint8Array[] = []
   const contents: KeptContent[] = []
+  const later: (() => void)[] = []
   const asked = new Map<number, AskInside[]>()
   const given: Parameters<typeof seenTree>[2] = {
     options: { tcp: options.tcp ?? 'refuse' },
     frozen: true,
     keepContent: (content) => contents.push(content),
+    lookLater: (look) => later.push(look),
     askInside: ({ pid }, ask) => asked.set(pid, [...(asked.get(pid) ?? []), ask]),
   }
   const tree = seenTree(processes, seen, given, blobs)
@@ -183,6 +185,7 @@ function readFrozen(
     known = gadgets.get(process.pid) ?? known
     return collectProcess(process, seized.of(process.pid), collection, known, step)
   })
+  for (const look of later) look()
   step('shared memory')
   const shared = collection.sharedMemories.collect(pageFile, collection.end)
   step('pages')

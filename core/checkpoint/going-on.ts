@@ -4,7 +4,7 @@ import { native } from '../../native/index.js'
 import { restartable, restartedByKernel } from '../program/registers.js'
 import type { Handling } from '../program/registers.js'
 import { limitWords, withTimeLeft } from '../program/time-limit.js'
-import { signalOf } from '../resources/pending-signals.js'
+import { signalOf } from '../resources/timer-signals.js'
 import type { ThreadState } from './injection.js'
 
 const CLOCK_MONOTONIC = 1

@@ -31,12 +31,13 @@ export interface Questions {
 export function compileQuestions(pid: number, region: bigint, pending: PendingSignals, asked: readonly AskInside[] = []): Questions {
   const program = new ParasiteProgram(region)
   const { main } = program
+  // First: of timers, signals are taken and put back, which is news to who watches them.
+  const tellOthers = asked.map((ask) => ask(main))
   const readActions = askSignalActions(main)
-  const readTimers = askIntervalTimers(main, pid)
+  const readTimers = askIntervalTimers(main, pid, pending)
   const readPosix = askPosixTimers(main, pid, (tid) => innerTid(pid, tid), pending)
   const readSettings = askProcessSettings(main, pid, readStatus(pid))
   const readKeys = askProtectionKeys(main)
-  const tellOthers = asked.map((ask) => ask(main))
   const brk = main.call('brk', [0])
   const read = (results: ParasiteResults): Answers => {
     for (const tell of tellOthers) tell(results)

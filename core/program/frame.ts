@@ -2,7 +2,7 @@
  * Signal frames: what rt_sigreturn brings a task back from (struct rt_sigframe, struct ucontext in asm/ucontext.h and
  * struct sigcontext in asm/sigcontext.h). Used to leave the restorer, and as the way home that heals an abandoned parasite.
  */
-import { get } from './registers.js'
+import { get, reg } from './registers.js'
 import { hasTiles, TILE_DATA } from './extended-state.js'
 import type { RegisterName } from './registers.js'
 
@@ -20,6 +20,11 @@ const SS_DISABLE = 2
 const order: readonly RegisterName[] = [
   'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15', 'rdi', 'rsi', 'rbp', 'rbx', 'rdx', 'rax', 'rcx', 'rsp', 'rip', 'eflags',
 ] // prettier-ignore
+
+const REGISTERS = 40
+
+/** Where a struct ucontext holds a general register, by its index into struct user_regs_struct. */
+export const registerOffset = (register: number): number => REGISTERS + order.findIndex((name) => reg[name] === register) * 8
 
 export interface FrameState {
   readonly registers: BigUint64Array
@@ -57,7 +62,7 @@ export function ucontext(state: FrameState, extendedAddress: bigint): Uint8Array
   view.setBigUint64(0, flags, true)
   if (state.signalStack === undefined) view.setUint32(24, SS_DISABLE, true)
   else bytes.set(state.signalStack.subarray(0, 24), 16)
-  order.forEach((name, i) => view.setBigUint64(40 + i * 8, get(state.registers, name), true))
+  order.forEach((name, i) => view.setBigUint64(REGISTERS + i * 8, get(state.registers, name), true))
   view.setUint16(184, Number(get(state.registers, 'cs')), true)
   view.setUint16(190, Number(get(state.registers, 'ss')), true)
   view.setBigUint64(224, extendedAddress, true)

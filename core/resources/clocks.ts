@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import type { Clocks } from '../image/model.js'
+import type { Argument, Cell } from '../program/bundle.js'
+import type { Program } from '../program/program.js'
 import type { Support } from './support.js'
 
 export const support: Support = { topic: 'around the tree', carried: 'monotonic and boot clocks go on' }
@@ -9,6 +11,11 @@ export const support: Support = { topic: 'around the tree', carried: 'monotonic 
 const CLOCK_REALTIME = 0
 const CLOCK_MONOTONIC = 1
 const CLOCK_BOOTTIME = 7
+const SECOND = 1_000_000_000n
+const TIMESPEC_BYTES = 16
+/** Nanoseconds that two looks at a clock and the setting of a timer take at most, when nobody else runs in between. */
+const AT_ONCE = 100_000n
+const MOST_TRIES = 10
 
 /** The clocks as a process sees them now, in whatever time namespace it is. */
 export function collectClocks(pid: number): Clocks {
@@ -43,4 +50,60 @@ export function offsetsFor(clocks: Clocks): string {
   const monotonic = native.clockGettime(CLOCK_MONOTONIC) - own.monotonic
   const boottime = native.clockGettime(CLOCK_BOOTTIME) - own.boottime
   return line('monotonic', clocks.monotonic, monotonic) + line('boottime', clocks.boottime, boottime)
+}
+
+/** The time of a clock, in nanoseconds. */
+export function now(program: Program, clock: number): Cell {
+  const time = program.bundle.allocate(TIMESPEC_BYTES)
+  program.call('clock_gettime', [clock, time])
+  return nanoseconds(program, time)
+}
+
+/** Of the struct timespec at an address. */
+export function nanoseconds(program: Program, address: bigint): Cell {
+  return program.sum(program.product(program.load(address, 8), SECOND), program.load(address + 8n, 8))
+}
+
+/** Writes a time as seconds and units of so many nanoseconds, rounded up: a timespec, or a timeval (1000n). */
+export function storeTime(program: Program, address: bigint, time: Argument, unit = 1n): void {
+  const units = unit === 1n ? time : program.quotient(program.sum(time, unit - 1n), unit)
+  const seconds = program.quotient(units, SECOND / unit)
+  program.store(address, seconds, 8)
+  program.store(address + 8n, program.sum(units, program.product(seconds, -SECOND / unit)), 8)
+}
+
+/** When by CLOCK_MONOTONIC of the copy something is due that is due at this time of `SeenTree.now`. */
+export const dueInCopy = ({ monotonic, taken }: Clocks, due: bigint): bigint => due - taken + monotonic
+
+/** What is left, at this moment behind the gate, of what is due at this time of `SeenTree.now`; at least 1 ns, as zero would disarm a timer. */
+export function timeLeft(program: Program, clocks: Clocks, due: bigint): Cell {
+  return atLeastOne(program, difference(program, dueInCopy(clocks, due), now(program, CLOCK_MONOTONIC)))
+}
+
+export const difference = (program: Program, from: Argument, what: Argument): Cell => program.sum(from, program.product(what, -1))
+
+function atLeastOne(program: Program, value: Cell): Cell {
+  const chosen = program.bundle.allocate(8)
+  program.store(chosen, 1, 8)
+  const over = program.jump(0, 'less', value, 1)
+  program.store(chosen, value, 8)
+  over.target = program.here
+  return program.load(chosen, 8)
+}
+
+/**
+ * Sets something by the time that it is, again when somebody else has run between the look at the clock and the setting.
+ *
+ * @param set emitted once, run as often as need be
+ */
+export function promptly(program: Program, set: () => void): void {
+  const tries = program.bundle.words(0)
+  const again = program.here
+  const before = now(program, CLOCK_MONOTONIC)
+  set()
+  const passed = difference(program, now(program, CLOCK_MONOTONIC), before)
+  const prompt = program.jump(0, 'less', passed, AT_ONCE)
+  program.store(tries, program.sum(program.load(tries, 8), 1), 8)
+  program.jump(again, 'less', program.load(tries, 8), MOST_TRIES)
+  prompt.target = program.here
 }

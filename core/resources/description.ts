@@ -5,11 +5,11 @@
  * Order of the calls, per checkpoint and per restore:
  *
  *   recognises → collect            twice: once on the running tree, so that what is not carried is refused before the freeze; once frozen
- *   open → connect → place → arm    emitted once per image, run per instance: see `DescriptionKind`
+ *   open → connect → place → watch → arm    emitted once per image, run per instance: see `DescriptionKind`
  */
 import type { FileStatus } from '../../native/index.js'
 import type { ParasiteResults } from '../checkpoint/parasite.js'
-import type { Clocks, ImageModel } from '../image/model.js'
+import type { Clocks, DescriptionModel, ImageModel } from '../image/model.js'
 import type { MappingLine } from '../proc/maps.js'
 import type { FdInfo } from '../proc/fdinfo.js'
 import type { Bundle, Cell } from '../program/bundle.js'
@@ -97,6 +97,8 @@ export interface SeenTree {
   addBlob(bytes: Uint8Array): number
   /** Puts part of a file behind the pages in the page file. */
   keepContent(content: KeptContent): void
+  /** Looks once all processes have been asked: what would change their answers. */
+  lookLater(look: () => void): void
   /** Has a process itself ask what it alone can tell, such as pids by its own pid namespace. Answers come before the thaw. */
   askInside(process: SeenProcess, ask: AskInside): void
 }
@@ -113,6 +115,8 @@ export interface Emitter {
   raise(fd: Cell): Cell
   /** The raised descriptor of an opened description. Throws for one that is not open yet. */
   descriptorOf(descriptionId: number): Cell
+  /** What the image has of a description. */
+  describe(descriptionId: number): DescriptionModel
   /** State shared by several descriptions of one kind (both ends of a pipe), created on first use. */
   shared<T>(kind: string, key: string | number | bigint, create: () => T): T
   /**
@@ -128,8 +132,6 @@ export interface Emitter {
   readonly standardStreams: readonly [Cell, Cell, Cell]
   /** The clocks from which the tree goes on. */
   readonly clocks: Clocks
-  /** What is left, at the moment the tree goes on, of a timer that is due at this time of `SeenTree.now`; at least 1 ns. */
-  remaining(due: bigint): bigint
   /** True when the instance gets a network namespace of its own. */
   readonly ownNetwork: boolean
   /** True when the instance gets a mount namespace of its own. */
@@ -175,7 +177,9 @@ export interface DescriptionKind<P> {
   /** Emits, for each process that has numbers for it, what must be done in that process once it has them. */
   placeEach?(payload: P, emitter: Emitter, placements: readonly Placement[]): void
   /** Emits what must wait until its home has its numbers (`placements`: those of the home that refer to this description). */
-  place?(payload: P, emitter: Emitter, placements: readonly Placement[], all: readonly Placement[]): void
+  place?(payload: P, emitter: Emitter, placements: readonly Placement[], all: readonly Placement[], self: Cell): void
+  /** Like `place`, right after it; for late sets (`turnsOfLateSets`) behind the gate, once all timers are armed and all signals pend. */
+  watch?(payload: P, emitter: Emitter, placements: readonly Placement[], all: readonly Placement[], self: Cell): void
   /**
    * Emits what must wait until the gate has opened and the clocks run (timers). Runs in its home, by its own numbers; what is only in flight
    * has none, but `self` is still there.

@@ -3,37 +3,26 @@
  * lead to another file, while the file lives on under another number.
  */
 import { native } from '../../native/index.js'
-import type { Cell } from '../program/bundle.js'
+import type { DescriptionModel } from '../image/model.js'
 import { defineKind } from './description.js'
-import type { DescriptionKind, Emitter, Placement } from './description.js'
-import { collectItems } from './epoll-items.js'
+import type { DescriptionKind } from './description.js'
+import { emitDisarmed } from './epoll-disarmed.js'
+import { collectEdges } from './epoll-edges.js'
+import { EPOLL_LINK, registrationsOf } from './epoll-items.js'
 import type { EpollItem } from './epoll-items.js'
-import { closeDescriptor } from './emission.js'
+import { emitControl, EPOLL_CTL_ADD } from './epoll-registration.js'
+import { emitTold, isLate } from './epoll-told.js'
 import { O_CLOEXEC } from './open-flags.js'
 
 export interface Epoll {
   items: EpollItem[]
-  /** Nothing was ready that had not been reported: an edge that comes of restoring is not to be reported either. */
-  idle: boolean
   /** struct epoll_params (busy polling), where one was set. */
   parameters: Uint8Array
 }
 
-const POLLIN = 1
-const EPOLL_CTL_ADD = 1
-const EPOLLONESHOT = 0x4000_0000
-const EPOLLET = 0x8000_0000
-const EPOLLWAKEUP = 0x2000_0000
-/** All that can be ready, of whatever kind. */
-const EPOLL_ANYTHING = 0x27df
-const EVENT_BYTES = 12
 /** _IOW(0x8A, 1) and _IOR(0x8A, 2) of 8 bytes, since Linux 6.9. */
 const EPIOCSPARAMS = 0x4008_8a01
 const EPIOCGPARAMS = 0x8008_8a02
-const F_GETFD = 1
-const F_SETFD = 2
-
-const isEdgeTriggered = ({ events }: EpollItem): boolean => (events & EPOLLET) !== 0
 
 export const epoll: DescriptionKind<unknown> = defineKind<Epoll>({
   name: 'epoll',
@@ -41,19 +30,22 @@ export const epoll: DescriptionKind<unknown> = defineKind<Epoll>({
     topic: 'descriptors',
     carried: 'epoll',
     conditions: [
-      'Edges of an epoll set (EPOLLET) that were reported already are reported once more where something else in the set is ready, or where what is watched is no pipe, terminal, connected unix socket or file without an inode of its own.',
+      'Edges of an epoll set (EPOLLET) that were reported already are reported once more of what others can make ready to be read while it is restored: listeners and UDP sockets outside a network of their own, a set within a set that watches timers or signals. So they are where something else is yet to be reported, if registrations of the set have the same data, EPOLLEXCLUSIVE or a number that was closed, or another set watches the edges of this one.',
+      'A process that runs on after its checkpoint is told such edges once more of terminals that collect lines, and of signalfds while the signal of an interval timer is pending.',
     ],
     refused: {
       THAW_EPOLL_OUTSIDE: 'epoll sets that watch what is open nowhere any more',
-      THAW_EPOLL_DISARMED: 'epoll registrations that have fired once and are not ready',
+      THAW_EPOLL_DISARMED:
+        'epoll registrations, of other things than pipes, timers, signals and sets, that have fired once and are not ready',
     },
   },
 
-  recognises: ({ link }) => link === 'anon_inode:[eventpoll]',
+  recognises: ({ link }) => link === EPOLL_LINK,
 
   collect(seen, tree) {
-    const idle = native.poll(seen.duplicate(), POLLIN, 0) === 0
-    return { items: collectItems(seen, tree), idle, parameters: busyPolling(seen.duplicate()) }
+    const items = registrationsOf(seen, tree).map(({ item }) => item)
+    if (tree.frozen) collectEdges(seen, tree)
+    return { items, parameters: busyPolling(seen.duplicate()) }
   },
 
   open({ parameters }, emitter) {
@@ -63,20 +55,18 @@ export const epoll: DescriptionKind<unknown> = defineKind<Epoll>({
     return fd
   },
 
-  place({ items, idle }, emitter, placements, all) {
-    const [home] = placements
-    if (home === undefined) return
-    const add = (item: EpollItem, events: number): void =>
-      withNumber(item, emitter, home, all, () => emitAdd(emitter, home.fd, item, events))
-    for (const item of items.filter(({ disarmed }) => disarmed)) {
-      add(item, (item.events & (EPOLLONESHOT | EPOLLET | EPOLLWAKEUP)) | EPOLL_ANYTHING)
-      emitWait(emitter, home.fd, 1, { equal: 1 })
-    }
-    const armed = items.filter(({ disarmed }) => !disarmed)
-    const swallowed = idle ? armed.filter((item) => isEdgeTriggered(item) && item.quiet) : []
-    for (const item of swallowed) add(item, item.events)
-    if (swallowed.length > 0) emitWait(emitter, home.fd, swallowed.length, 'ok')
-    for (const item of armed) if (!swallowed.includes(item)) add(item, item.events)
+  place({ items }, emitter, placements, all, self) {
+    const set = { emitter, fd: placements[0]?.fd ?? self, all }
+    for (const item of items) if (item.disarmed) emitDisarmed(set, item)
+  },
+
+  watch({ items }, emitter, placements, all, self) {
+    const set = { emitter, fd: placements[0]?.fd ?? self, all }
+    const rest = emitTold(
+      set,
+      items.filter(({ disarmed }) => !disarmed),
+    )
+    for (const item of rest) emitControl(set, EPOLL_CTL_ADD, item, item.events)
   },
 })
 
@@ -91,36 +81,21 @@ function busyPolling(fd: number): Uint8Array {
   return parameters.every((byte) => byte === 0) ? new Uint8Array() : parameters
 }
 
-function emitAdd({ program }: Emitter, set: number, item: EpollItem, events: number): void {
-  const event = new Uint8Array(EVENT_BYTES)
-  const view = new DataView(event.buffer)
-  view.setUint32(0, events >>> 0, true)
-  view.setBigUint64(4, item.data, true)
-  program.call('epoll_ctl', [set, EPOLL_CTL_ADD, item.fd, program.bundle.bytes(event)])
-}
-
-/** Takes what is ready, at once. */
-function emitWait({ program }: Emitter, set: number, most: number, expect: 'ok' | { equal: number }): void {
-  program.call('epoll_wait', [set, program.bundle.allocate(EVENT_BYTES * most), most, 0], expect)
-}
-
-/** Sees to it that the number leads to the registered file while `add` is emitted. */
-function withNumber(item: EpollItem, emitter: Emitter, home: Placement, all: readonly Placement[], add: () => void): void {
-  const { program, scratch } = emitter
-  const occupant = all.find(({ processIndex, fd }) => processIndex === home.processIndex && fd === item.fd)
-  if (occupant?.descriptionId === item.description) return add()
-  const file: Cell = emitter.descriptorOf(item.description)
-  if (occupant === undefined) {
-    program.call('dup3', [file, item.fd, O_CLOEXEC])
-    add()
-    closeDescriptor(program, item.fd)
-    return
+/**
+ * Sets that can only watch once all timers are armed and all signals pend, by id, with their turn: a set comes after those that it watches.
+ */
+export function turnsOfLateSets(descriptions: readonly DescriptionModel[]): ReadonlyMap<number, number> {
+  const byId = new Map(descriptions.map((description) => [description.id, description]))
+  const turns = new Map<number, number>()
+  const turnOf = ({ id, kind, payload }: DescriptionModel): number | undefined => {
+    if (kind !== epoll.name) return undefined
+    const files = (payload as Epoll).items.map((item) => ({ item, file: byId.get(item.description) }))
+    if (!files.some(({ item, file }) => file !== undefined && isLate(item, file.kind))) return undefined
+    const before = files.map(({ file }) => (file === undefined ? -1 : (turnOf(file) ?? -1)))
+    const turn = Math.max(...before) + 1
+    turns.set(id, turn)
+    return turn
   }
-  const flags = program.call('fcntl', [item.fd, F_GETFD])
-  program.call('dup3', [item.fd, scratch, O_CLOEXEC])
-  program.call('dup3', [file, item.fd, O_CLOEXEC])
-  add()
-  program.call('dup3', [scratch, item.fd, 0])
-  program.call('fcntl', [item.fd, F_SETFD, flags])
-  closeDescriptor(program, scratch)
+  for (const description of descriptions) turnOf(description)
+  return turns
 }

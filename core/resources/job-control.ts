@@ -15,9 +15,7 @@ import type { Support } from './support.js'
 export const support: Support = {
   topic: 'task',
   carried: 'stopped processes (job control)',
-  conditions: [
-    "In a process that is stopped, the limit of a call counts from the moment it is continued, in the copy. Until then a debugger finds it in thaw's code.",
-  ],
+  conditions: ["Until a process that was stopped is continued in the copy, a debugger finds it in thaw's code."],
   refused: { THAW_STOPPED: 'stopped processes whose parent has not been told, or that were restored so and not continued since' },
 }
 

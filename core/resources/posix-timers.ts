@@ -6,8 +6,9 @@ import { RestoreError, UnsupportedError } from '../errors.js'
 import type { Clocks, PosixTimer } from '../image/model.js'
 import type { Argument, Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
-import { offsetsOf } from './clocks.js'
-import { armExpired, armOverrun, countExpirations, nanoseconds, now } from './timer-expirations.js'
+import { difference, dueInCopy, nanoseconds, now, offsetsOf, promptly, storeTime } from './clocks.js'
+import { armExpired, armOverrun, countExpirations } from './timer-expirations.js'
+import { emitCreated, isOf, signalOf } from './timer-signals.js'
 import type { Support } from './support.js'
 
 export const support: Support = {
@@ -25,15 +26,9 @@ const SIGEV_NONE = 1
 const SIGEV_THREAD_ID = 4
 /** prctl(2), since Linux 6.16: timer_create takes the id from where it would write it. */
 const PR_TIMER_CREATE_RESTORE_IDS = 77
-const SIGEVENT_BYTES = 64
 const ITIMERSPEC_BYTES = 32
 const TIMESPEC_BYTES = 16
 const TIMER_ABSTIME = 1
-const SI_TIMER = -2
-/** Offsets in siginfo_t. */
-const SI_SIGNO = 0
-const SI_CODE = 8
-const SI_TIMERID = 16
 
 type Settings = Omit<PosixTimer, 'interval' | 'value' | 'overrun' | 'waiting'>
 
@@ -100,7 +95,8 @@ export function askPosixTimers(
     const found = answers.map(({ timer, address, stamp, overrun, where, count }) => {
       const interval = timeAt(results, address)
       const left = timeAt(results, address + BigInt(TIMESPEC_BYTES))
-      const value = left === 0n ? 0n : timeAt(results, stamp) + toDumper + left
+      // Processor time stands still with the process.
+      const value = left === 0n || CPU_CLOCKS.has(timer.clock) ? left : timeAt(results, stamp) + toDumper + left
       const waiting = count === undefined ? 0n : (new BigUint64Array(results.bytes(count, 8).slice().buffer)[0] ?? 0n)
       const read = { ...timer, interval, value, overrun: Number(results.cell(overrun)), waiting }
       refuseUncounted(pid, read, where, innerTid(pid))
@@ -124,17 +120,7 @@ function pendingOf(timer: Settings, { process, leader, others }: PendingSignals)
   const within = process.concat(leader)
   if (others.some((info) => isOf(info, timer))) return 'elsewhere'
   if (!within.some((info) => isOf(info, timer))) return 'nowhere'
-  return within.filter((info) => numberAt(info, SI_SIGNO) === timer.signal).length === 1 ? 'alone' : 'elsewhere'
-}
-
-const numberAt = (info: Uint8Array, offset: number): number => new DataView(info.buffer, info.byteOffset).getInt32(offset, true)
-
-const isOf = (info: Uint8Array, { id, signal }: Pick<Settings, 'id' | 'signal'>): boolean =>
-  numberAt(info, SI_SIGNO) === signal && numberAt(info, SI_CODE) === SI_TIMER && numberAt(info, SI_TIMERID) === id
-
-/** Signals without those that interval timers send again when they are armed. */
-export function withoutTimers(signals: readonly Uint8Array[], timers: readonly PosixTimer[]): Uint8Array[] {
-  return signals.filter((info) => !timers.some((timer) => timer.interval !== 0n && isOf(info, timer)))
+  return within.filter((info) => signalOf(info) === timer.signal).length === 1 ? 'alone' : 'elsewhere'
 }
 
 /** Only of interval timers, and not where the overrun of an earlier delivery would be lost. */
@@ -175,22 +161,21 @@ function uncounted(pid: number, what: string): UnsupportedError {
   )
 }
 
-/** Created with their ids before the gate, armed with what was left behind it. */
+/** Whether timers of the process get the ids that they ask for. */
+export function emitRestoreIds(program: Program, on: boolean): void {
+  program.for('POSIX timers', () => program.call('prctl', [PR_TIMER_CREATE_RESTORE_IDS, on ? 1 : 0, 0, 0, 0]))
+}
+
+/** The kernel lists the newest first; created in the old order, they are listed in it again. */
 export function emitPosixTimers(program: Program, timers: readonly PosixTimer[]): void {
-  if (timers.length === 0) return
   program.for('POSIX timers', () => {
-    program.call('prctl', [PR_TIMER_CREATE_RESTORE_IDS, 1, 0, 0, 0])
-    // The kernel lists the newest first; created in the old order, they are listed in it again.
-    for (const timer of timers.toReversed()) {
-      const id = program.bundle.bytes(Uint8Array.from(new Uint8Array(Int32Array.of(timer.id).buffer)))
-      program.call('timer_create', [timer.clock, program.bundle.bytes(sigevent(timer)), id])
-    }
-    program.call('prctl', [PR_TIMER_CREATE_RESTORE_IDS, 0, 0, 0, 0])
+    for (const timer of timers.toReversed()) emitCreated(program, timer)
   })
 }
 
 /** The kernel counts from the boot of this machine at most: what a time namespace puts before that, it takes for the boot. */
-function refuseBeforeBoot({ id, clock, interval, left, overrun, waiting }: PosixTimer & { readonly left: bigint }): void {
+function refuseBeforeBoot({ id, clock, interval, value, overrun, waiting }: PosixTimer, { taken }: Clocks): void {
+  const left = value - taken
   const times = overrun === 0 ? waiting : BigInt(overrun) + 1n
   if (!(clock in SINCE_BOOT) || times === 0n || times * interval - left < native.clockGettime(CLOCK_MONOTONIC)) return
   throw new RestoreError(
@@ -199,41 +184,61 @@ function refuseBeforeBoot({ id, clock, interval, left, overrun, waiting }: Posix
   )
 }
 
-/** Clocks that go on from where they stood, and so can be told a moment. The others are told what was left. */
+/** Clocks that go on from where they stood, and so can be told a moment. The others are told what is left. */
 const SINCE_BOOT: Readonly<Record<number, 'monotonic' | 'boottime'>> = { 1: 'monotonic', 7: 'boottime', 9: 'boottime' }
+/** CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID. */
+const CPU_CLOCKS = new Set([2, 3])
 
-/** By the leader, with all signals blocked, before it is given its own. */
-export function armPosixTimers(program: Program, timers: readonly PosixTimer[], clocks: Clocks): void {
-  const armed = timers
-    .filter((timer) => timer.value !== 0n)
-    .map((timer) => ({ ...timer, left: timer.value > clocks.taken ? timer.value - clocks.taken : 1n }))
-  const moment = ({ clock, value }: PosixTimer): bigint | undefined => {
-    const base = SINCE_BOOT[clock]
-    return base === undefined ? undefined : value - clocks.taken + clocks[base]
-  }
-  const due = (timer: (typeof armed)[number]): Argument => moment(timer) ?? program.sum(now(program, timer.clock), timer.left)
+const isArmed = ({ value }: PosixTimer): boolean => value !== 0n
+
+/** By the leader, with all signals blocked, before any is pending: what takes signals must not be given those of others. */
+export function armOverrunTimers(program: Program, timers: readonly PosixTimer[], clocks: Clocks): void {
   program.for('POSIX timers', () => {
-    for (const timer of armed) refuseBeforeBoot(timer)
-    // First: what takes signals must not be given those of others.
-    for (const timer of armed.filter(({ overrun }) => overrun !== 0)) armOverrun(program, timer, () => due(timer), timer.overrun)
-    for (const timer of armed.filter(({ overrun }) => overrun === 0)) {
-      const at = moment(timer)
-      const setting = program.bundle.words(...timespec(timer.interval), ...timespec(at ?? timer.left))
-      if (timer.waiting !== 0n) armExpired(program, timer, due(timer), timer.waiting)
-      else program.call('timer_settime', [timer.id, at === undefined ? 0 : TIMER_ABSTIME, setting, 0])
+    for (const timer of timers.filter(isArmed)) refuseBeforeBoot(timer, clocks)
+    for (const timer of timers.filter((candidate) => isArmed(candidate) && candidate.overrun !== 0))
+      armOverrun(program, timer, () => dueTime(program, timer, clocks), timer.overrun)
+  })
+}
+
+/** All others, once signals are pending: one that was set anew since it has sent its own. */
+export function armPosixTimers(program: Program, timers: readonly PosixTimer[], clocks: Clocks): void {
+  program.for('POSIX timers', () => {
+    for (const timer of timers.filter((candidate) => isArmed(candidate) && candidate.overrun === 0)) {
+      if (timer.waiting !== 0n) armExpired(program, timer, dueTime(program, timer, clocks), timer.waiting)
+      else arm(program, timer, clocks)
     }
   })
 }
 
-const timespec = (ns: bigint): [bigint, bigint] => [ns / 1_000_000_000n, ns % 1_000_000_000n]
-
-/** struct sigevent: value, signal, how, and the thread. */
-function sigevent(timer: PosixTimer): Uint8Array {
-  const bytes = new Uint8Array(SIGEVENT_BYTES)
-  const view = new DataView(bytes.buffer)
-  view.setBigUint64(0, timer.valuePointer, true)
-  view.setInt32(8, timer.signal, true)
-  view.setInt32(12, timer.notify, true)
-  view.setInt32(16, timer.thread, true)
-  return bytes
+/** When it is due next, by its own clock. */
+function dueTime(program: Program, { clock, value }: PosixTimer, clocks: Clocks): Argument {
+  const base = SINCE_BOOT[clock]
+  if (base !== undefined) return value - clocks.taken + clocks[base]
+  if (CPU_CLOCKS.has(clock)) return program.sum(now(program, clock), value)
+  return program.sum(now(program, clock), difference(program, dueInCopy(clocks, value), now(program, CLOCK_MONOTONIC)))
 }
+
+function arm(program: Program, timer: PosixTimer, clocks: Clocks): void {
+  const { id, clock, interval, value } = timer
+  const set = (flags: number, setting: bigint): unknown => program.call('timer_settime', [id, flags, setting, 0])
+  const base = SINCE_BOOT[clock]
+  if (base !== undefined)
+    return void set(TIMER_ABSTIME, program.bundle.words(...timespec(interval), ...timespec(value - clocks.taken + clocks[base])))
+  if (CPU_CLOCKS.has(clock)) return void set(0, program.bundle.words(...timespec(interval), ...timespec(value)))
+  const setting = program.bundle.words(...timespec(interval), 0, 0)
+  promptly(program, () => {
+    const due = dueTime(program, timer, clocks)
+    const left = difference(program, due, now(program, clock))
+    const over = program.jump(0, 'less', left, 1)
+    storeTime(program, setting + 16n, left)
+    set(0, setting)
+    const done = program.jump(0)
+    over.target = program.here
+    // The kernel counts from when it was due.
+    storeTime(program, setting + 16n, due)
+    set(TIMER_ABSTIME, setting)
+    done.target = program.here
+  })
+}
+
+const timespec = (ns: bigint): [bigint, bigint] => [ns / 1_000_000_000n, ns % 1_000_000_000n]

@@ -5,9 +5,9 @@
  */
 import type { Argument } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
+import { nanoseconds, now, storeTime } from './clocks.js'
 
 const TIMER_ABSTIME = 1
-const SECOND = 1_000_000_000n
 const TIMESPEC_BYTES = 16
 const SIGINFO_BYTES = 128
 const SI_OVERRUN = 20n
@@ -29,8 +29,8 @@ export interface Expiring {
 /** Arms the timer as if it had been due so many times, with its signal not taken since. @param due when it is due next, by its clock */
 export function armExpired(program: Program, { id, interval }: Expiring, due: Argument, times: Argument): void {
   const setting = program.bundle.allocate(2 * TIMESPEC_BYTES)
-  storeTimespec(program, setting, interval)
-  storeTimespec(program, setting + 16n, program.sum(due, program.product(program.product(times, interval), -1)))
+  storeTime(program, setting, interval)
+  storeTime(program, setting + 16n, program.sum(due, program.product(program.product(times, interval), -1)))
   program.call('timer_settime', [id, TIMER_ABSTIME, setting, 0])
 }
 
@@ -64,13 +64,6 @@ function notTooSoon(program: Program, { clock, interval }: { clock: number; inte
   return program.load(chosen, 8)
 }
 
-/** The time of a clock, in nanoseconds. */
-export function now(program: Program, clock: number): Argument {
-  const time = program.bundle.allocate(TIMESPEC_BYTES)
-  program.call('clock_gettime', [clock, time])
-  return nanoseconds(program, time)
-}
-
 /**
  * Counts the expirations that the pending signal of an interval timer stands for, by taking the signal and arming the timer as it was, in
  * one go: a parasite runs to its end whatever happens to the dumper. Nothing but this timer's signal may be pending with its number.
@@ -100,17 +93,6 @@ export function countExpirations(
   armExpired(program, { ...timer, interval: nanoseconds(program, setting) }, due, times)
   stale.target = program.here
   return count
-}
-
-/** Of the struct timespec at an address. */
-export function nanoseconds(program: Program, address: bigint): Argument {
-  return program.sum(program.product(program.load(address, 8), SECOND), program.load(address + 8n, 8))
-}
-
-function storeTimespec(program: Program, address: bigint, time: Argument): void {
-  const seconds = program.quotient(time, SECOND)
-  program.store(address, seconds, 8)
-  program.store(address + 8n, program.sum(time, program.product(seconds, -SECOND)), 8)
 }
 
 const signalSet = (program: Program, signal: number): bigint => program.bundle.words(1n << BigInt(signal - 1))

@@ -1,9 +1,12 @@
 /** timerfd_create(2). A timer keeps what was left of it; one that was set to a time of its clock stays set to that time. */
 import { native } from '../../native/index.js'
+import type { Clocks } from '../image/model.js'
+import type { Argument, Cell } from '../program/bundle.js'
+import type { Program } from '../program/program.js'
 import { fdInfoField, readFdInfo } from '../proc/fdinfo.js'
-import { offsetsOf } from './clocks.js'
+import { difference, dueInCopy, now, offsetsOf, promptly, storeTime, timeLeft } from './clocks.js'
 import { defineKind, homeOf } from './description.js'
-import type { DescriptionKind, Emitter, SeenDescription } from './description.js'
+import type { DescriptionKind, SeenDescription } from './description.js'
 import { O_CLOEXEC } from './open-flags.js'
 
 export interface TimerFd {
@@ -19,7 +22,7 @@ export interface TimerFd {
 
 const TFD_TIMER_ABSTIME = 1
 /** _IOW('T', 0, __u64), since Linux 3.17. */
-const TFD_IOC_SET_TICKS = 0x4008_5400
+export const TFD_IOC_SET_TICKS = 0x4008_5400
 const CLOCK_MONOTONIC = 1
 const CLOCK_BOOTTIME = 7
 const CLOCK_BOOTTIME_ALARM = 9
@@ -33,7 +36,7 @@ export const timerFd: DescriptionKind<unknown> = defineKind<TimerFd>({
 
   collect(seen, tree) {
     // Asking also moves an interval timer that has expired unread on to its next expiration, as a read by the process would.
-    const { interval, left } = timeLeft(seen)
+    const { interval, left } = readTimeLeft(seen)
     const { lines } = seen.info
     const clock = Number(fdInfoField(lines, 'clockid') ?? 0)
     const settings = Number.parseInt(fdInfoField(lines, 'settime flags') ?? '0', 8)
@@ -42,28 +45,64 @@ export const timerFd: DescriptionKind<unknown> = defineKind<TimerFd>({
 
   open: ({ clock }, emitter) => emitter.raise(emitter.program.call('timerfd_create', [clock, O_CLOEXEC])),
 
-  arm(timer, emitter, _placements, self) {
-    if (timer.due === 0n && timer.ticks === 0n && timer.settings === 0) return
-    const { program } = emitter
-    const { value, ticks } = settingOf(timer, emitter)
-    const setting = program.bundle.words(timer.interval / NS, timer.interval % NS, value / NS, value % NS)
-    program.call('timerfd_settime', [self, timer.settings, setting, 0])
-    // After the setting, which clears them.
+  arm(timer, { program, clocks }, _placements, self) {
+    const { due, interval, settings, ticks } = timer
+    if (due === 0n && ticks === 0n && settings === 0) return
+    const absolute = (settings & TFD_TIMER_ABSTIME) !== 0
+    if (due !== 0n && !(absolute && interval === 0n)) return promptly(program, () => armByClock(program, timer, clocks, self))
+    program.call('timerfd_settime', [self, settings, program.bundle.words(interval / NS, interval % NS, due / NS, due % NS), 0])
     if (ticks !== 0n) program.call('ioctl', [self, TFD_IOC_SET_TICKS, program.bundle.words(ticks)])
   },
 })
 
-/** Between the look at a timer and the moment its clock goes on from, it may have expired, once or several times. */
-function settingOf({ settings, interval, due, ticks }: TimerFd, { clocks, remaining }: Emitter): { value: bigint; ticks: bigint } {
+/** What it has been due meanwhile is counted, and it goes on by the same beat. */
+function armByClock(program: Program, { clock, due, interval, settings, ticks }: TimerFd, clocks: Clocks, self: Cell): void {
+  const setting = program.bundle.words(interval / NS, interval % NS, 0, 0)
+  const counted = program.bundle.allocate(8)
+  program.store(counted, ticks, 8)
   const absolute = (settings & TFD_TIMER_ABSTIME) !== 0
-  if (due === 0n || absolute) return { value: due, ticks }
-  const late = clocks.taken - due
-  if (interval === 0n || late < 0n) return { value: remaining(due), ticks }
-  const missed = late / interval + 1n
-  return { value: remaining(due + missed * interval), ticks: ticks + missed }
+  if (interval === 0n) storeTime(program, setting + 16n, timeLeft(program, clocks, due))
+  else {
+    const next = absolute ? due : dueInCopy(clocks, due)
+    const time = now(program, absolute ? clock : CLOCK_MONOTONIC)
+    storeTime(program, setting + 16n, nextPeriod(program, { next, time, interval, counted, absolute }))
+  }
+  program.call('timerfd_settime', [self, settings, setting, 0])
+  // After the setting, which clears them.
+  const none = program.jump(0, 'equal', program.load(counted, 8), 0)
+  program.call('ioctl', [self, TFD_IOC_SET_TICKS, counted])
+  none.target = program.here
 }
 
-function timeLeft(seen: SeenDescription): { interval: bigint; left: bigint } {
+interface Period {
+  readonly next: bigint
+  readonly time: Argument
+  readonly interval: bigint
+  /** Address of a number that the missed expirations are added to. */
+  readonly counted: bigint
+  readonly absolute: boolean
+}
+
+function nextPeriod(program: Program, { next, time, interval, counted, absolute }: Period): Cell {
+  const value = program.bundle.allocate(8)
+  const late = difference(program, time, next)
+  program.store(value, absolute ? next : difference(program, 0, late), 8)
+  const early = program.jump(0, 'less', late, 0)
+  const missed = program.sum(program.quotient(late, interval), 1)
+  program.store(counted, program.sum(program.load(counted, 8), missed), 8)
+  const further = program.product(missed, interval)
+  program.store(value, absolute ? program.sum(further, next) : difference(program, further, late), 8)
+  early.target = program.here
+  return program.load(value, 8)
+}
+
+/** When it expires next, and by which clock of the copy; undefined when it does not any more. */
+export function nextDue({ clock, due, settings }: TimerFd, clocks: Clocks): { readonly clock: number; readonly time: bigint } | undefined {
+  if (due === 0n) return undefined
+  return (settings & TFD_TIMER_ABSTIME) !== 0 ? { clock, time: due } : { clock: CLOCK_MONOTONIC, time: dueInCopy(clocks, due) }
+}
+
+function readTimeLeft(seen: SeenDescription): { interval: bigint; left: bigint } {
   const bytes = new Uint8Array(32)
   native.syscall('timerfd_gettime', [seen.duplicate(), bytes])
   const [intervalSec = 0n, intervalNs = 0n, sec = 0n, ns = 0n] = new BigInt64Array(bytes.buffer)
@@ -81,7 +120,7 @@ function timeOffset(pid: number, clock: number): bigint {
   return clock === CLOCK_BOOTTIME || clock === CLOCK_BOOTTIME_ALARM ? offsetsOf(pid).boottime : 0n
 }
 
-/** After `timeLeft`, which may add to them. */
+/** After `readTimeLeft`, which may add to them. */
 function ticksOf({ process, fd }: SeenDescription): bigint {
   return BigInt(fdInfoField(readFdInfo(process.pid, fd).lines, 'ticks') ?? 0)
 }

@@ -4,9 +4,9 @@ import type { DescriptionModel } from '../image/model.js'
 import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import type { Emitter, Placement } from '../resources/description.js'
+import { turnsOfLateSets } from '../resources/epoll.js'
 import { descriptionKinds, kindNamed } from '../resources/kinds.js'
 import { emitAsProcess } from './passing-process.js'
-import { remainingOf } from './planning.js'
 import type { Planning } from './planning.js'
 
 const O_CLOEXEC = 0o2000000
@@ -33,9 +33,11 @@ export class Descriptors {
   readonly #shared = new Map<string, unknown>()
   readonly #emitters = new Map<number, Emitter>()
   readonly #placements: readonly Placement[]
+  readonly #turns: ReadonlyMap<number, number>
 
   constructor(planning: Planning) {
     this.#planning = planning
+    this.#turns = turnsOfLateSets(planning.image.descriptions)
     this.#placements = planning.image.processes.flatMap(({ descriptors }, processIndex) =>
       descriptors.map(({ fd, description }) => ({ processIndex, fd, descriptionId: description })),
     )
@@ -61,7 +63,6 @@ export class Descriptors {
       ownMounts: (planning.options.namespaces & CLONE_NEWNS) !== 0,
       clocks: planning.image.clocks,
       pageFile: planning.pageFile,
-      remaining: (due) => remainingOf(planning, due),
       // In the middle of the service range, out of reach of what is raised one by one.
       scratch: planning.serviceBase + SCRATCH_DISTANCE,
       raise(fd): Cell {
@@ -73,6 +74,11 @@ export class Descriptors {
         const cell = cells.get(id)
         if (cell === undefined) throw contradiction(`description ${id}, which another refers to, is not there`)
         return cell
+      },
+      describe(id): DescriptionModel {
+        const description = planning.image.descriptions.find((candidate) => candidate.id === id)
+        if (description === undefined) throw new Error(`the image has no description ${id}`)
+        return description
       },
       shared<T>(kind: string, key: string | number | bigint, create: () => T): T {
         const name = `${kind} ${key}`
@@ -128,7 +134,34 @@ export class Descriptors {
       const numbers = this.#numbersIn(description, processIndex)
       this.#for(program, description, () => {
         if (numbers.length > 0) kind.placeEach?.(description.payload, emitter, numbers)
-        if (this.#isHome(description, processIndex)) kind.place?.(description.payload, emitter, numbers, this.#placements)
+        if (!this.#isHome(description, processIndex)) return
+        const self = emitter.descriptorOf(description.id)
+        kind.place?.(description.payload, emitter, numbers, this.#placements, self)
+        if (!this.#turns.has(description.id)) kind.watch?.(description.payload, emitter, numbers, this.#placements, self)
+      })
+    }
+  }
+
+  /** How many turns there are of sets that only watch once everything else is as it was. */
+  get lateTurns(): number {
+    return Math.max(-1, ...this.#turns.values()) + 1
+  }
+
+  hasLate(processIndex: number): boolean {
+    return this.#planning.image.descriptions.some(
+      (description) => this.#turns.has(description.id) && this.#isHome(description, processIndex),
+    )
+  }
+
+  /** In each process, turn by turn, when timers are armed and signals pend in all of them. */
+  watchLate(program: Program, processIndex: number, turn: number): void {
+    const emitter = this.emitter(program, processIndex)
+    for (const description of this.#planning.image.descriptions) {
+      if (this.#turns.get(description.id) !== turn || !this.#isHome(description, processIndex)) continue
+      const numbers = this.#numbersIn(description, processIndex)
+      this.#for(program, description, () => {
+        const self = emitter.descriptorOf(description.id)
+        kindNamed(description.kind).watch?.(description.payload, emitter, numbers, this.#placements, self)
       })
     }
   }

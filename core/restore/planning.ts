@@ -44,9 +44,3 @@ export interface Planning {
   /** Writes the failure to the status stream, or the control socket in the template, and exits. */
   readonly failed: { readonly instance: Program; readonly template: Program }
 }
-
-/** What is left of a timer once the clocks go on; at least a nanosecond, as zero would disarm it. */
-export function remainingOf({ image }: Planning, due: bigint): bigint {
-  const left = due - image.clocks.taken
-  return left > 0n ? left : 1n
-}

@@ -7,7 +7,7 @@
  * Behind the gate stands only what the clocks decide: a time namespace is entered by a process without threads, and timers are armed
  * with what was left of them. The first process waits there for all others, then for the engine; and nobody leaves before all can.
  */
-import type { FileIdentity, ProcessModel } from '../image/model.js'
+import type { FileIdentity, ProcessModel, ThreadModel } from '../image/model.js'
 import { MappingKind } from '../image/model.js'
 import type { Argument, Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
@@ -18,8 +18,8 @@ import { emitFileSystem } from '../resources/file-system.js'
 import { emitIntervalTimers } from '../resources/interval-timers.js'
 import { emitAwaitStops, emitQuietStops, emitStop } from '../resources/job-control.js'
 import { emitLimits } from '../resources/limits.js'
-import { emitProcessSignals } from '../resources/pending-signals.js'
-import { armPosixTimers, emitPosixTimers } from '../resources/posix-timers.js'
+import { emitProcessSignals, emitThreadSignals, emitTimersOfThreads, hasTimers } from '../resources/pending-signals.js'
+import { armOverrunTimers, armPosixTimers, emitPosixTimers, emitRestoreIds } from '../resources/posix-timers.js'
 import { emitDumpable, emitFutureLocks, emitProcessSettings } from '../resources/process-settings.js'
 import { emitFreedKeys, emitProtectionKey } from '../resources/protection-keys.js'
 import { emitControl, emitForeground } from '../resources/pty/control.js'
@@ -34,10 +34,9 @@ import { Forks } from './forks.js'
 import { Groups } from './groups.js'
 import { emitAdvice, emitGuarded, emitGuards, emitInstanceAdvice, emitMapping, emitSeal, writableMapping } from './mapping-program.js'
 import { emitForkedMemory, emitForksOfFirst } from './forked-memory.js'
-import { remainingOf } from './planning.js'
 import type { Planning } from './planning.js'
 import { keysOf } from './template-program.js'
-import { emitLeader, emitTimeLeft, leave, Threads } from './threads.js'
+import { emitLeader, leave, placeFrame, Threads } from './threads.js'
 import { emitForgottenEnds, emitZombie, emitZombiesEnds } from './zombies.js'
 
 const CLONE_NEWTIME = 0x80
@@ -59,6 +58,8 @@ export class Processes {
   readonly #done: bigint
   readonly #release: bigint
   readonly #others: number
+  /** A word for each turn of late epoll sets. */
+  readonly #met: readonly bigint[]
 
   constructor(planning: Planning) {
     this.#planning = planning
@@ -66,6 +67,7 @@ export class Processes {
     this.#others = planning.image.processes.length - 1
     const { shared } = planning
     ;[this.#ready, this.#go, this.#done, this.#release] = [shared.word(), shared.word(), shared.word(), shared.word()]
+    this.#met = Array.from({ length: this.#descriptors.lateTurns }, () => shared.word())
     this.#groups = new Groups(planning)
     this.#forks = new Forks(planning, (program, member) => this.#emitMember(program, member))
   }
@@ -130,24 +132,49 @@ export class Processes {
     if (leader === undefined) throw new Error('a process without a thread')
     emitForeground(this.#descriptors.emitter(program, index), this.#planning.image.descriptions, process.pid)
     this.#descriptors.arm(program, index)
-    const remaining = (due: bigint): bigint => remainingOf(this.#planning, due)
-    emitIntervalTimers(program, process.intervalTimers, remaining)
     const threads = new Threads(this.#planning, process)
+    if (hasTimers(process)) emitRestoreIds(program, true)
     threads.start(program, others)
-    emitPosixTimers(program, process.posixTimers)
-    armPosixTimers(program, process.posixTimers, this.#planning.image.clocks)
-    emitProcessSignals(program, process.pid, process.pendingSignals)
+    this.#emitSignals(program, process, leader, others)
+    this.#emitLate(program, index, process)
     emitFutureLocks(program, process)
     emitLimits(program, process.limits)
-    emitLeader(program, this.#planning, process, leader)
+    emitLeader(program, this.#planning, leader)
     emitDumpable(program, process)
     emitParentDeathSignal(program, leader)
-    const registers = emitTimeLeft(program, this.#planning, leader)
     program.for('leaving', () => this.#emitLeaving(program, index, process))
     emitStop(program, process)
+    const frame = placeFrame(this.#planning.bundle, leader)
+    threads.emitTimesLeft(program, { thread: leader, frame })
     emitSharedSeccomp(program, process.threads)
     threads.release(program)
-    leave(program, this.#planning, process, leader, registers)
+    leave(program, process, leader, frame)
+  }
+
+  /** Signals that pend, and the timers that send them or will. */
+  #emitSignals(program: Program, process: ProcessModel, leader: ThreadModel, others: readonly ThreadModel[]): void {
+    const { clocks } = this.#planning.image
+    emitPosixTimers(program, process.posixTimers)
+    armOverrunTimers(program, process.posixTimers, clocks)
+    emitProcessSignals(program, process)
+    emitThreadSignals(program, process, leader)
+    emitTimersOfThreads(program, process, others)
+    if (hasTimers(process)) emitRestoreIds(program, false)
+    armPosixTimers(program, process.posixTimers, clocks)
+    emitIntervalTimers(program, process.pid, process.intervalTimers, clocks)
+  }
+
+  /**
+   * All meet before each turn, so that nothing of what is watched then changes any more. One that is to stop does not wait: its parent, whom it
+   * may watch something of, waits for its stop before it comes here.
+   */
+  #emitLate(program: Program, index: number, { stopped }: ProcessModel): void {
+    const waits = this.#others > 0 && !stopped && this.#descriptors.hasLate(index)
+    this.#met.forEach((word, turn) => {
+      if (this.#others > 0) program.add(word, 1)
+      if (waits) program.for('epoll sets', () => program.waitFor(word, this.#others + 1))
+      this.#descriptors.watchLate(program, index, turn)
+    })
   }
 
   /** Closes the status stream with the rest: its end of file tells the engine that the tree runs. */

@@ -1,5 +1,6 @@
 /** The threads of a process: started with their ids, ready one by one, let go together, each out by rt_sigreturn. */
 import type { ProcessModel, ThreadModel } from '../image/model.js'
+import type { Bundle } from '../program/bundle.js'
 import { hasTiles, TILE_DATA } from '../program/extended-state.js'
 import { extendedFrame, ucontext } from '../program/frame.js'
 import type { Program } from '../program/program.js'
@@ -9,8 +10,7 @@ import { emitThreadSignals } from '../resources/pending-signals.js'
 import { emitOwnSeccomp } from '../resources/seccomp.js'
 import { emitScheduling } from '../resources/scheduling.js'
 import { emitParentDeathSignal, emitThreadSettings } from '../resources/thread-settings.js'
-import { limitWords, withTimeLeft } from '../program/time-limit.js'
-import { remainingOf } from './planning.js'
+import { storeTimeLeft } from '../resources/call-limits.js'
 import type { Planning } from './planning.js'
 import { cloneArgs, CLONE_ARGS_BYTES } from './spawning.js'
 
@@ -27,6 +27,7 @@ export class Threads {
   readonly #process: ProcessModel
   readonly #ready: bigint
   readonly #go: bigint
+  readonly #leaving: Leaving[] = []
 
   constructor(planning: Planning, process: ProcessModel) {
     this.#planning = planning
@@ -62,15 +63,24 @@ export class Threads {
     const { options } = this.#planning
     const gsBase = get(BigUint64Array.from(thread.registers), 'gsBase')
     if (gsBase !== 0n) program.call('arch_prctl', [ARCH_SET_GS, gsBase])
-    emitThreadSignals(program, this.#process.pid, thread.tid, thread.pendingSignals)
+    emitThreadSignals(program, this.#process, thread)
     emitScheduling(program, thread.scheduling, options.own.scheduling)
     emitThreadSettings(program, thread)
     emitCredentials(program, thread.credentials, options.own.credentials)
     emitParentDeathSignal(program, thread)
-    const registers = emitTimeLeft(program, this.#planning, thread)
+    const frame = placeFrame(this.#planning.bundle, thread)
+    this.#leaving.push({ thread, frame })
     program.add(this.#ready, 1)
     program.waitFor(this.#go, 1)
-    leave(program, this.#planning, this.#process, thread, registers)
+    leave(program, this.#process, thread, frame)
+  }
+
+  /** By the leader, last of all: calls that were interrupted go on for what is left of their time now. No thread of the copy runs yet. */
+  emitTimesLeft(leader: Program, own: Leaving): void {
+    leader.for('what is left of time limits', () => {
+      for (const { thread, frame } of [own, ...this.#leaving])
+        if (thread.timeLimit !== null) storeTimeLeft(leader, this.#planning.image.clocks, thread.timeLimit, frame)
+    })
   }
 
   release(leader: Program): void {
@@ -79,11 +89,10 @@ export class Threads {
 }
 
 /** The leader's own part, after what it does for the process. */
-export function emitLeader(program: Program, { options }: Planning, process: ProcessModel, leader: ThreadModel): void {
+export function emitLeader(program: Program, { options }: Planning, leader: ThreadModel): void {
   program.for('leader', () => {
     program.call('set_tid_address', [leader.clearChildTid], 'any')
     emitBases(program, leader)
-    emitThreadSignals(program, process.pid, leader.tid, leader.pendingSignals)
     emitScheduling(program, leader.scheduling, options.own.scheduling)
     emitThreadSettings(program, leader)
     emitCredentials(program, leader.credentials, options.own.credentials)
@@ -96,30 +105,23 @@ function emitBases(program: Program, thread: ThreadModel): void {
   if (get(registers, 'gsBase') !== 0n) program.call('arch_prctl', [ARCH_SET_GS, get(registers, 'gsBase')])
 }
 
-/** A thread leaves by a signal frame. @param registers what it goes on with */
-export function leave(
-  program: Program,
-  { bundle }: Planning,
-  { threads }: ProcessModel,
-  thread: ThreadModel,
-  registers: BigUint64Array,
-): void {
-  emitOwnSeccomp(program, thread, threads)
-  const extended = bundle.bytes(extendedFrame(thread.extendedState), 64)
-  // Touched first: the kernel reads tiles from a frame only where it has made room for them.
-  if (hasTiles(thread.extendedState)) program.restoreExtendedState(extended, TILE_DATA)
-  const { signalMask, signalStack } = thread
-  program.leave(bundle.bytes(ucontext({ registers, signalMask, signalStack }, extended), 16))
+/** A thread, and the address of the signal frame that it leaves by. */
+interface Leaving {
+  readonly thread: ThreadModel
+  readonly frame: { readonly context: bigint; readonly extended: bigint }
 }
 
-/** The call that was interrupted goes on for what was left of its time. Memory is written before any thread of the copy runs. */
-export function emitTimeLeft(program: Program, planning: Planning, { registers, timeLimit }: ThreadModel): BigUint64Array {
-  const before = BigUint64Array.from(registers)
-  if (timeLimit === null) return before
-  const left = remainingOf(planning, timeLimit.due)
-  if (timeLimit.address !== 0n)
-    program.for('what is left of a time limit', () => {
-      limitWords(timeLimit, left).forEach((word, i) => program.store(timeLimit.address + BigInt(i * 8), word, 8))
-    })
-  return withTimeLeft(before, timeLimit, left)
+export function placeFrame(bundle: Bundle, thread: ThreadModel): Leaving['frame'] {
+  const { signalMask, signalStack, timeLimit } = thread
+  const registers = BigUint64Array.from(thread.registers)
+  if (timeLimit !== null && timeLimit.address !== 0n) registers[timeLimit.register] = timeLimit.address
+  const extended = bundle.bytes(extendedFrame(thread.extendedState), 64)
+  return { extended, context: bundle.bytes(ucontext({ registers, signalMask, signalStack }, extended), 16) }
+}
+
+export function leave(program: Program, { threads }: ProcessModel, thread: ThreadModel, { context, extended }: Leaving['frame']): void {
+  emitOwnSeccomp(program, thread, threads)
+  // Touched first: the kernel reads tiles from a frame only where it has made room for them.
+  if (hasTiles(thread.extendedState)) program.restoreExtendedState(extended, TILE_DATA)
+  program.leave(context)
 }

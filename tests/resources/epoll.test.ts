@@ -3,7 +3,9 @@ import { native } from '../../dist/native/index.js'
 import { OwnDescriptors, OwnTree } from './own-tree.ts'
 
 const EPOLL_CTL_ADD = 1
+const EPOLL_CTL_DEL = 2
 const EPOLLIN = 1
+const EPOLLOUT = 4
 const EPOLLONESHOT = 0x4000_0000
 
 function add(set: number, fd: number, events: number, data: number): void {
@@ -52,7 +54,7 @@ test('a registration whose file is open nowhere in the tree is refused', () => {
   while (native.reap(pid) === null) native.poll(pidfd, 1, 100)
 })
 
-test('a one-shot registration that has fired can be carried while something is ready', () => {
+test('a one-shot registration that has fired can be carried while something is ready, or can be made ready', () => {
   using own = new OwnDescriptors()
   const set = own.keep(Number(native.syscall('epoll_create1', [0])))
   const event = own.keep(native.eventfd(1, 0))
@@ -61,12 +63,21 @@ test('a one-shot registration that has fired can be carried while something is r
   expect(fire(set)).toBe(1n)
   {
     using tree = new OwnTree()
-    expect(tree.collect(set)).toMatchObject({ idle: true, items: [{ disarmed: true }] })
+    expect(tree.collect(set)).toMatchObject({ items: [{ disarmed: true, unready: false }] })
   }
+  native.syscall('epoll_ctl', [set, EPOLL_CTL_DEL, event, 0])
   add(set, reader, EPOLLIN | EPOLLONESHOT, 2)
   native.syscall('write', [writer, Buffer.from('x'), 1])
   expect(fire(set)).toBe(1n)
   native.read(reader, 1)
+  {
+    using tree = new OwnTree()
+    expect(tree.collect(set)).toMatchObject({ items: [{ disarmed: true, unready: true }] })
+  }
+  native.syscall('epoll_ctl', [set, EPOLL_CTL_DEL, reader, 0])
+  add(set, writer, EPOLLOUT | EPOLLONESHOT, 3)
+  expect(fire(set)).toBe(1n)
+  native.syscall('write', [writer, new Uint8Array(65536), 65536])
   using tree = new OwnTree()
   expect(() => tree.collect(set)).toThrow(expect.objectContaining({ code: 'THAW_EPOLL_DISARMED' }))
 })

@@ -48,7 +48,8 @@ export function collectSettings(pty: SeenPty, tree: SeenTree): PtySettings {
     throw refusal(master, 'THAW_PTY_LOCKED', `is ${master.link} with locked settings (TIOCSLCKTRMIOS)`, CLOSE)
   const termios = ask(master, TCGETS2, TERMIOS_BYTES)
   const { mode, uid, gid } = native.statPath(`${homeOf(master).rootPath}/dev/pts/${number}`)
-  return {
+  if (tree.frozen) refuseData(pty)
+  const settings: PtySettings = {
     termios,
     size: ask(master, TIOCGWINSZ, SIZE_BYTES),
     packets: askNumber(master, TIOCGPKT) !== 0,
@@ -56,8 +57,13 @@ export function collectSettings(pty: SeenPty, tree: SeenTree): PtySettings {
     mode: mode & 0o7777,
     uid,
     gid,
-    line: tree.frozen ? lineOf(pty, termios) : new Uint8Array(),
+    line: new Uint8Array(),
   }
+  const [slave] = slaves
+  // Setting a terminal, even to what it was, is an edge for the epoll sets that watch it.
+  if (slave !== undefined && collectsLines(termios))
+    tree.lookLater(() => (settings.line = peekLine(master.duplicate(), slave.duplicate(), termios)))
+  return settings
 }
 
 const CLOSE = 'Close it in the warm-up.'
@@ -69,9 +75,9 @@ function ask(seen: SeenDescription, request: number, bytes: number): Uint8Array 
 }
 
 /** There is no way to look at what waits in a terminal without taking it. */
-function lineOf({ master, slaves }: SeenPty, termios: Uint8Array): Uint8Array {
+function refuseData({ master, slaves }: SeenPty): void {
   const [slave] = slaves
-  if (slave === undefined) return new Uint8Array()
+  if (slave === undefined) return
   for (const end of [master, slave]) {
     // Polling first: it waits for what is on its way.
     const ready = native.poll(end.duplicate(), POLLIN | POLLOUT, 0)
@@ -91,7 +97,6 @@ function lineOf({ master, slaves }: SeenPty, termios: Uint8Array): Uint8Array {
         'Start it again (Ctrl-Q).',
       )
   }
-  return collectsLines(termios) ? peekLine(master.duplicate(), slave.duplicate(), termios) : new Uint8Array()
 }
 
 /** @param slave open while the settings are made */
