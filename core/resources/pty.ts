@@ -43,7 +43,7 @@ export const pty: DescriptionKind<unknown> = defineKind<Pty>({
     carried: 'pseudo-terminals with both ends in the tree, what stands in them, and the sessions they control',
     conditions: [
       "A process with pseudo-terminals of its own gets a `/dev/pts` of its own, in which the caller's terminal has no name. Which column their output is in starts at 0.",
-      'What stands in a pseudo-terminal is taken out and put back by the process itself, all of it in one go: who is told of changes only (EPOLLET) is told of it again. If the dumper is killed in the very microseconds of that, another process may find the terminal without it.',
+      'What stands in a pseudo-terminal is taken out and put back by the process itself, all of it in one go: who is told of changes only (EPOLLET) is told of it again. If the dumper is killed in the midst of that, another process may find the terminal without it for the microseconds that are left.',
     ],
     refused: {
       THAW_PTY_DATA: 'pseudo-terminals with more than 4,092 bytes in them',

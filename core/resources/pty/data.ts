@@ -65,10 +65,10 @@ function emitLines(program: Program, master: Cell, slave: Cell, termios: Uint8Ar
 export function emitNext(program: Program, master: Argument, slave: Argument): void {
   program.call('write', [master, program.bundle.bytes(Uint8Array.of(NEXT)), 1], 'any')
   poll(program, slave, POLLIN)
-  for (let pauses = 0; pauses < NEXT_PAUSES; pauses++) pause(program)
+  pause(program, NEXT_NS)
 }
 
-const NEXT_PAUSES = 50
+const NEXT_NS = 2_000_000
 
 export const SPECIAL: readonly number[] = [NEWLINE, END, NEXT, STOP]
 

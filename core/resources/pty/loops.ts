@@ -60,8 +60,8 @@ export function unless(program: Program, how: 'equal' | 'less' | 'not-equal', le
   skipped.target = program.here
 }
 
-export function pause(program: Program): void {
-  program.call('nanosleep', [program.bundle.words(0, PAUSE_NS), 0], 'any')
+export function pause(program: Program, ns: number = PAUSE_NS): void {
+  program.call('nanosleep', [program.bundle.words(0, ns), 0], 'any')
 }
 
 /**

@@ -147,7 +147,7 @@ export class Typist {
 
   /** Types what is beyond that, once the settings are back. */
   typeBeyond(master: Argument): void {
-    this.#write(master, this.#parts.beyond, this.#to.get())
+    unless(this.#program, 'equal', this.#literal.get(), 1, () => this.#write(master, this.#parts.beyond, this.#to.get()))
   }
 
   #write(master: Argument, start: bigint, end: Argument): void {
