@@ -65,7 +65,7 @@ test('the target of a killed dumper is unharmed', async () => {
   await expectNothingLeft()
 }, 1_800_000)
 
-test.for(['family', 'pty', 'pty-data', 'pty-data-session'])(
+test.for(['family', 'pty', 'pty-data', 'pty-data-session', 'pty-blocked'])(
   'so is a tree of processes: %s',
   async (name, { skip }) => {
     using folder = new Folder()

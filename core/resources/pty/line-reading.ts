@@ -2,9 +2,9 @@
 import type { Argument, Cell } from '../../program/bundle.js'
 import type { Program } from '../../program/program.js'
 import { settingsOf } from './data.js'
-import { awaitMore, countOf, loop, poll, POLLIN, unless, Variable } from './loops.js'
+import { awaitMore, countOf, loop, poll, POLLIN, POLLOUT, unless, Variable } from './loops.js'
 import type { Waiting } from './reading.js'
-import { END, ended, NEWLINE, unlined, verbatim } from './termios.js'
+import { END, ended, NEWLINE, STOP, stoppableOnly, unlined, verbatim } from './termios.js'
 
 /** More than a line discipline and what waits to get into it can hold. */
 export const LINES_BYTES = 32768
@@ -44,22 +44,18 @@ export class LineReading {
   }
 
   /**
-   * Without whole lines: what was typed is ended where it stands, and comes as a line; unless the byte that is to end it is taken literally,
-   * which tells that it was to be.
+   * Without whole lines, nobody else gets to see anything. A STOP is typed first: if that does not act, but stands behind the rest, it was to be
+   * taken literally.
    */
   readHalf(): void {
-    this.#set(ended)
-    this.rest.set(this.#readEnded())
-    unless(this.#program, 'less', -1, this.rest.get(), () => {
-      this.literalNext.set(1)
-      this.rest.set(this.#program.sum(this.#readEnded(), -1))
-    })
-  }
-
-  #readEnded(): Cell {
-    this.#type(ENDS.subarray(0, 1))
-    poll(this.#program, this.#slave, POLLIN)
-    return this.#read(LINE_BYTES)
+    const program = this.#program
+    this.#set(stoppableOnly)
+    this.#type(Uint8Array.of(STOP))
+    unless(program, 'equal', poll(program, this.#slave, POLLIN | POLLOUT), 0, () => this.literalNext.set(1))
+    this.#set(unlined)
+    loop(program, (_, doneIf) => doneIf('less', this.#read(LINE_BYTES), 1))
+    this.rest.set(program.sum(this.#end.get(), -this.lines.bytes))
+    this.rest.subtract(this.literalNext.get())
   }
 
   /**

@@ -11,8 +11,14 @@ const LOCAL_AT = 12
 const CHARACTERS_AT = 17
 const CHARACTERS = 19
 const VEOF = 4
+const VMIN = 6
 const VSTOP = 9
 const VLNEXT = 15
+/**
+ * Where lines are not collected, who waits in a read, or for something to read, does not go on with less. Nobody is to find what is
+ * there for a moment, least of all nothing, which would be the end of file.
+ */
+const MANY = 255
 const IXON = 0o2000
 const ICANON = 2
 const IEXTEN = 0o100000
@@ -37,7 +43,7 @@ const word = (termios: Uint8Array, at: number): number => new DataView(termios.b
  */
 export const verbatim = (termios: Uint8Array): Uint8Array => settings(termios, 0, 0, {})
 
-/** The same, with lines not collected any more. */
+/** The same, with lines not collected any more: what was not ended can be read then. */
 export function unlined(termios: Uint8Array): Uint8Array {
   const changed = verbatim(termios)
   new DataView(changed.buffer).setUint32(LOCAL_AT, 0, true)
@@ -46,6 +52,9 @@ export function unlined(termios: Uint8Array): Uint8Array {
 
 /** Lines are ended by END, too. */
 export const ended = (termios: Uint8Array): Uint8Array => settings(termios, 0, 0, { [VEOF]: END })
+
+/** STOP and a newline act. */
+export const stoppableOnly = (termios: Uint8Array): Uint8Array => settings(termios, IXON, 0, { [VSTOP]: STOP })
 
 /** END, STOP and a newline act, all others (and these behind NEXT) are taken as they are. */
 export const stoppable = (termios: Uint8Array): Uint8Array =>
@@ -62,6 +71,7 @@ function settings(termios: Uint8Array, input: number, local: number, characters:
   view.setUint32(OUTPUT_AT, 0, true)
   view.setUint32(LOCAL_AT, (word(termios, LOCAL_AT) & (ICANON | EXTPROC)) | local, true)
   changed.fill(0, CHARACTERS_AT, CHARACTERS_AT + CHARACTERS)
+  changed[CHARACTERS_AT + VMIN] = MANY
   for (const [index, character] of Object.entries(characters)) changed[CHARACTERS_AT + Number(index)] = character
   return changed
 }
