@@ -10,7 +10,7 @@ import type { ImageModel } from '../image/model.js'
 import { currentMachine } from '../image/machine.js'
 import { IMAGE_VERSION } from '../image/version.js'
 import { collectClocks } from '../resources/clocks.js'
-import type { AskInside, SeenProcess } from '../resources/description.js'
+import type { SeenProcess } from '../resources/description.js'
 import { collectDescriptions, seeDescriptors, seenTree } from '../resources/descriptors.js'
 import { keepContents } from '../resources/kept-content.js'
 import type { KeptContent, PlacedContent } from '../resources/kept-content.js'
@@ -24,6 +24,7 @@ import { collectSegments } from '../resources/sysv-segment.js'
 import { shareInherited } from './inherited-pages.js'
 import type { GadgetPlace } from './lent-gadgets.js'
 import { PageFile } from './page-file.js'
+import { Asked } from './questions.js'
 import { collectProcess, rehearseProcess } from './process.js'
 import { adoptSessions, outsideSessions } from './sessions.js'
 import { hasEnded, SeizedTree, Tree } from './tree.js'
@@ -104,7 +105,7 @@ const MOST_LOOKS = 5
 const MOST_ENDS = 64
 
 /** Of a running tree, only what can be refused is of interest. */
-const unasked = { frozen: false, keepContent: () => undefined, lookLater: () => undefined, askInside: () => undefined } as const
+const unasked = { frozen: false, keepContent: () => undefined, askInside: () => undefined } as const
 
 function look({ processes }: Tree, options: CheckpointOptions): Rehearsed {
   outsideSessions(processes, options.shellJob ?? false)
@@ -165,14 +166,12 @@ function readFrozen(
   using seen = seeDescriptors(processes)
   const blobs: Uint8Array[] = []
   const contents: KeptContent[] = []
-  const later: (() => void)[] = []
-  const asked = new Map<number, AskInside[]>()
+  const asked = new Asked()
   const given: Parameters<typeof seenTree>[2] = {
     options: { tcp: options.tcp ?? 'refuse' },
     frozen: true,
     keepContent: (content) => contents.push(content),
-    lookLater: (look) => later.push(look),
-    askInside: ({ pid }, ask) => asked.set(pid, [...(asked.get(pid) ?? []), ask]),
+    askInside: (process, ask, order) => asked.add(process, ask, order),
   }
   const tree = seenTree(processes, seen, given, blobs)
   step('descriptors')
@@ -185,7 +184,6 @@ function readFrozen(
     known = gadgets.get(process.pid) ?? known
     return collectProcess(process, seized.of(process.pid), collection, known, step)
   })
-  for (const look of later) look()
   step('shared memory')
   const shared = collection.sharedMemories.collect(pageFile, collection.end)
   step('pages')

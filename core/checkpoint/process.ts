@@ -6,7 +6,7 @@ import type { FileIdentity, Layout, Mapping, MemoryModel, PageRange, ProcessMode
 import { innermost, readStat, readStatus } from '../proc/status.js'
 import type { MappingLine } from '../proc/maps.js'
 import { get } from '../program/registers.js'
-import type { AskInside, SeenProcess, SeenTree } from '../resources/description.js'
+import type { SeenProcess, SeenTree } from '../resources/description.js'
 import { descriptorModels } from '../resources/descriptors.js'
 import type { SeenDescriptors } from '../resources/descriptors.js'
 import { keepDeleted } from '../resources/deleted-mapping.js'
@@ -34,7 +34,7 @@ import { PAGE_BYTES, scanPages } from './pages.js'
 import type { PageScan } from './pages.js'
 import { homeCalls, runParasite } from './parasite.js'
 import { compileQuestions } from './questions.js'
-import type { Answers, Questions } from './questions.js'
+import type { Asked, Answers, Questions } from './questions.js'
 import { SIGTRAP } from './seize.js'
 import type { SeizedProcess } from './seize.js'
 import { asFirstMade } from './sleep.js'
@@ -53,7 +53,7 @@ export interface Collection {
   readonly seen: SeenDescriptors
   readonly pageFile: PageFile
   /** By process. */
-  readonly asked: ReadonlyMap<number, readonly AskInside[]>
+  readonly asked: Asked
   readonly sharedMemories: SharedMemories
   /** End of what was given a place in the page file. */
   end: bigint
@@ -102,7 +102,7 @@ export function collectProcess(
       step('parasite')
       const region = findHole(lines, REGION_BYTES)
       const pending = pendingIn(pid, threads)
-      const asked = collection.asked.get(pid)
+      const asked = collection.asked.of(pid)
       const { brk, protectionKeys, ...answers } = ask(compileQuestions(pid, region, pending, asked), leader, gadgets, scratch)
       wipe(scratch)
       lent[Symbol.dispose]()

@@ -1,6 +1,6 @@
 /** What the parasite is asked: all that only the process itself can tell. */
 import type { ProcessModel } from '../image/model.js'
-import type { AskInside } from '../resources/description.js'
+import type { AskInside, SeenProcess } from '../resources/description.js'
 import { innermost, readStatus } from '../proc/status.js'
 import { askIntervalTimers } from '../resources/interval-timers.js'
 import { askPosixTimers } from '../resources/posix-timers.js'
@@ -17,6 +17,20 @@ export type Answers = ProcessSettings &
     readonly brk: bigint
     readonly protectionKeys: number[]
   }
+
+/** What kinds of descriptions have processes ask. */
+export class Asked {
+  readonly #questions: { readonly pid: number; readonly ask: AskInside; readonly isLast: boolean }[] = []
+
+  add({ pid }: SeenProcess, ask: AskInside, order?: 'last'): void {
+    this.#questions.push({ pid, ask, isLast: order === 'last' })
+  }
+
+  of(pid: number): AskInside[] {
+    const own = this.#questions.filter((question) => question.pid === pid)
+    return [false, true].flatMap((isLast) => own.filter((question) => question.isLast === isLast).map(({ ask }) => ask))
+  }
+}
 
 /** A parasite's program, and how to read what it found out. */
 export interface Questions {

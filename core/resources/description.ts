@@ -97,10 +97,8 @@ export interface SeenTree {
   addBlob(bytes: Uint8Array): number
   /** Puts part of a file behind the pages in the page file. */
   keepContent(content: KeptContent): void
-  /** Looks once all processes have been asked: what would change their answers. */
-  lookLater(look: () => void): void
-  /** Has a process itself ask what it alone can tell, such as pids by its own pid namespace. Answers come before the thaw. */
-  askInside(process: SeenProcess, ask: AskInside): void
+  /** Has a process itself ask what it alone can tell, such as pids by its own pid namespace. Answers come before the thaw; `last` for what would change other answers. */
+  askInside(process: SeenProcess, ask: AskInside, order?: 'last'): void
 }
 
 /** What a kind may use while it emits. All operations go into the program of the process that opens the tree's descriptions. */

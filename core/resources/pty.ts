@@ -7,7 +7,7 @@ import type { Cell } from '../program/bundle.js'
 import { TTY } from './controlling-terminal.js'
 import { defineKind, homeOf } from './description.js'
 import type { DescriptionKind, Emitter, SeenDescription, SeenTree } from './description.js'
-import { AT_FDCWD, O_ASYNC, O_CLOEXEC, O_LARGEFILE, O_NOCTTY, O_NONBLOCK } from './open-flags.js'
+import { AT_FDCWD, O_ASYNC, O_CLOEXEC, O_LARGEFILE, O_NOCTTY, O_NONBLOCK, O_RDWR } from './open-flags.js'
 import { collectControl } from './pty/control.js'
 import { mountOptions, openMasters, slavePath } from './pty/numbers.js'
 import type { PtyPair } from './pty/numbers.js'
@@ -40,12 +40,16 @@ export const pty: DescriptionKind<unknown> = defineKind<Pty>({
   name: 'pty',
   support: {
     topic: 'terminals',
-    carried: 'pseudo-terminals with both ends in the tree and the sessions they control',
+    carried: 'pseudo-terminals with both ends in the tree, what stands in them, and the sessions they control',
     conditions: [
       "A process with pseudo-terminals of its own gets a `/dev/pts` of its own, in which the caller's terminal has no name. Which column their output is in starts at 0.",
+      'What stands in a pseudo-terminal is taken out and put back by the process itself, all of it in one go: who is told of changes only (EPOLLET) is told of it again. If the dumper is killed in the midst of that, another process may find the terminal without it for the microseconds that are left.',
     ],
     refused: {
-      THAW_PTY_DATA: 'pseudo-terminals with data in them',
+      THAW_PTY_DATA: 'pseudo-terminals with more than 4,092 bytes in them',
+      THAW_PTY_PACKET: 'pseudo-terminals in packet mode with a change to tell of',
+      THAW_PTY_READER:
+        'pseudo-terminals that no process of the tree can read and put back (a master in flight only, or with processes in the background only; exclusive use, or signals, for ends of different processes)',
       THAW_PTY_HALF: 'pseudo-terminals without their other end',
       THAW_PTY_OUTSIDE: 'pseudo-terminals that somebody outside has open too',
       THAW_PTY_INSTANCE: 'pseudo-terminals of other mounts than /dev/pts',
@@ -102,7 +106,7 @@ const toBeExclusive = (emitter: Emitter): Cell[] => emitter.shared('pty', 'exclu
 
 /** A way to the other end for a moment; the tree's own are open all the while, so that nothing is hung up by its end. */
 function withSlave(number: number, { program }: Emitter, use: (slave: Cell) => void): void {
-  const flags = O_NOCTTY | O_NONBLOCK | O_CLOEXEC
+  const flags = O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC
   const slave = program.call('openat', [AT_FDCWD, program.bundle.string(slavePath(number)), flags, 0])
   use(slave)
   program.call('close', [slave])

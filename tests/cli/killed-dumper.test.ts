@@ -65,22 +65,27 @@ test('the target of a killed dumper is unharmed', async () => {
   await expectNothingLeft()
 }, 1_800_000)
 
-test('so is a tree of processes', async () => {
-  using folder = new Folder()
-  await using program = await FixtureProgram.start('family')
-  const dump = ['dump', String(program.pid), '--leave-running', '--images']
-  expect((await thaw([...dump, folder.file('whole')], { env: { ...PRELOAD, KILL_COUNT: folder.file('steps') } })).status).toBe(0)
-  const steps = Number(readFileSync(folder.file('steps'), 'utf8'))
-  const tree = treeBelow([program.pid])
-  for (let at = 1 + FROM; at < steps * 0.9; at += EVERY * 10) {
-    const { status, stderr } = await thaw([...dump, folder.file(`at-${at}`)], { env: { ...PRELOAD, KILL_AT: String(at) } })
-    expect({ at, status, stderr }).toEqual({ at, status: null, stderr: '' })
-    await eventually(() => restingTurns(program.pid) !== undefined)
-    expect({ at, tree: treeBelow([program.pid]) }).toEqual({ at, tree })
-  }
-  expect(await program.check()).toEqual(['ok'])
-  await expectNothingLeft()
-}, 600_000)
+test.for(['family', 'pty', 'pty-data', 'pty-data-session', 'pty-blocked'])(
+  'so is a tree of processes: %s',
+  async (name, { skip }) => {
+    using folder = new Folder()
+    await using program = await FixtureProgram.start(name)
+    skip(program.skipped !== undefined, program.skipped)
+    const dump = ['dump', String(program.pid), '--leave-running', '--images']
+    expect((await thaw([...dump, folder.file('whole')], { env: { ...PRELOAD, KILL_COUNT: folder.file('steps') } })).status).toBe(0)
+    const steps = Number(readFileSync(folder.file('steps'), 'utf8'))
+    const tree = treeBelow([program.pid])
+    for (let at = 1 + FROM; at < steps * 0.9; at += EVERY * 10) {
+      const { status, stderr } = await thaw([...dump, folder.file(`at-${at}`)], { env: { ...PRELOAD, KILL_AT: String(at) } })
+      expect({ at, status, stderr }).toEqual({ at, status: null, stderr: '' })
+      await eventually(() => restingTurns(program.pid) !== undefined)
+      expect({ at, tree: treeBelow([program.pid]) }).toEqual({ at, tree })
+    }
+    expect(await program.check()).toEqual(['ok'])
+    await expectNothingLeft()
+  },
+  600_000,
+)
 
 test.each(['survey', 'freeze', 'threads', 'image'])('killed when it says "%s", of a target that was to end', async (step) => {
   using folder = new Folder()

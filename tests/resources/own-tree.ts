@@ -18,7 +18,6 @@ export class OwnTree implements Disposable {
       options: { tcp: options.tcp ?? 'refuse' },
       frozen: options.frozen ?? true,
       keepContent: () => undefined,
-      lookLater: (look: () => void) => look(),
       askInside: () => undefined,
     } as const
     this.tree = seenTree([this.#process], this.#seen, given, [])

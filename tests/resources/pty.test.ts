@@ -11,10 +11,10 @@ afterAll(closeCheckpointPool)
 /** In `pty.c`, the descriptor of the first master. */
 const MASTER = 3
 
-test('a half typed line that was looked at stands where it stood', async ({ skip }) => {
-  await using program = await FixtureProgram.start('pty')
+test.for(['pty', 'pty-data'])('what was looked at in %s stands where it stood', async (name, { skip }) => {
+  await using program = await FixtureProgram.start(name)
   skip(program.skipped !== undefined, program.skipped)
-  for (let times = 0; times < 2; times++) {
+  for (let times = 0; times < 3; times++) {
     await using _image = (await checkpoint(program.pid)).image
   }
   expect(await program.check()).toEqual(['ok'])

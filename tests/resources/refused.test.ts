@@ -25,6 +25,8 @@ const refused: Readonly<Record<string, string>> = {
   packet: 'THAW_DESCRIPTOR',
   pty: 'THAW_PTY_HALF',
   'pty-data': 'THAW_PTY_DATA',
+  'pty-packet': 'THAW_PTY_PACKET',
+  'pty-reader': 'THAW_PTY_READER',
   kmsg: 'THAW_DESCRIPTOR',
   namespace: 'THAW_DESCRIPTOR',
   aio: 'THAW_MAPPING',

@@ -40,7 +40,10 @@ long ptrace(enum __ptrace_request request, ...) {
 pid_t waitpid(pid_t pid, int *status, int options) {
   pid_t (*original)(pid_t, int *, int) = dlsym(RTLD_NEXT, "waitpid");
   pid_t result = original(pid, status, options);
-  step();
+  /* Who asks again and again, asks as often as the machine has time for: that is one step. */
+  static _Thread_local int in_vain;
+  in_vain = result == 0 ? in_vain + 1 : 0;
+  if (in_vain <= 1) step();
   return result;
 }
 

@@ -6,9 +6,12 @@ import { homeOf } from '../description.js'
 import type { SeenDescription, SeenTree } from '../description.js'
 import { AT_FDCWD } from '../open-flags.js'
 import { refusal } from '../refusal.js'
-import { collectsLines, emitLine, FIONREAD, peekLine, POLLIN, TCGETS2, TCSETS2, TERMIOS_BYTES } from './line.js'
+import { emitData, NO_DATA } from './data.js'
+import type { PtyData } from './data.js'
 import { askNumber } from './seen-pty.js'
 import type { SeenPty } from './seen-pty.js'
+import { TCGETS2, TCSETS2, TERMIOS_BYTES } from './termios.js'
+import { collectData } from './waiting.js'
 
 export interface PtySettings {
   /** struct termios2. */
@@ -21,8 +24,7 @@ export interface PtySettings {
   mode: number
   uid: number
   gid: number
-  /** Typed in, and no whole line yet. */
-  line: Uint8Array
+  data: PtyData
 }
 
 const TIOCGWINSZ = 0x5413
@@ -35,7 +37,6 @@ const TIOCSPTLCK = 0x4004_5431
 const TIOCGLCKTRMIOS = 0x5456
 const N_TTY = 0
 const SIZE_BYTES = 8
-const POLLOUT = 4
 const OVERFLOW_ID = 65534
 
 export function collectSettings(pty: SeenPty, tree: SeenTree): PtySettings {
@@ -48,8 +49,7 @@ export function collectSettings(pty: SeenPty, tree: SeenTree): PtySettings {
     throw refusal(master, 'THAW_PTY_LOCKED', `is ${master.link} with locked settings (TIOCSLCKTRMIOS)`, CLOSE)
   const termios = ask(master, TCGETS2, TERMIOS_BYTES)
   const { mode, uid, gid } = native.statPath(`${homeOf(master).rootPath}/dev/pts/${number}`)
-  if (tree.frozen) refuseData(pty)
-  const settings: PtySettings = {
+  const settings = {
     termios,
     size: ask(master, TIOCGWINSZ, SIZE_BYTES),
     packets: askNumber(master, TIOCGPKT) !== 0,
@@ -57,12 +57,9 @@ export function collectSettings(pty: SeenPty, tree: SeenTree): PtySettings {
     mode: mode & 0o7777,
     uid,
     gid,
-    line: new Uint8Array(),
+    data: NO_DATA,
   }
-  const [slave] = slaves
-  // Setting a terminal, even to what it was, is an edge for the epoll sets that watch it.
-  if (slave !== undefined && collectsLines(termios))
-    tree.lookLater(() => (settings.line = peekLine(master.duplicate(), slave.duplicate(), termios)))
+  collectData(pty, settings, tree, (data) => (settings.data = data))
   return settings
 }
 
@@ -74,36 +71,11 @@ function ask(seen: SeenDescription, request: number, bytes: number): Uint8Array 
   return answer
 }
 
-/** There is no way to look at what waits in a terminal without taking it. */
-function refuseData({ master, slaves }: SeenPty): void {
-  const [slave] = slaves
-  if (slave === undefined) return
-  for (const end of [master, slave]) {
-    // Polling first: it waits for what is on its way.
-    const ready = native.poll(end.duplicate(), POLLIN | POLLOUT, 0)
-    const waiting = (askNumber(end, FIONREAD) ?? 0) > 0 || (ready & POLLIN) !== 0
-    if (waiting)
-      throw refusal(
-        end,
-        'THAW_PTY_DATA',
-        `is ${end.link}, a pseudo-terminal with data in it that was not read`,
-        'Let it be read before the checkpoint.',
-      )
-    if ((ready & POLLOUT) === 0)
-      throw refusal(
-        end,
-        'THAW_PTY_STOPPED',
-        `is ${end.link}, a pseudo-terminal whose output is stopped (Ctrl-S)`,
-        'Start it again (Ctrl-Q).',
-      )
-  }
-}
-
 /** @param slave open while the settings are made */
 export function emitSettings(program: Program, master: Cell, slave: Cell, path: string, settings: PtySettings): void {
   const { bundle } = program
-  const { termios, size, line, uid, gid } = settings
-  if (line.length > 0) emitLine(program, master, slave, line, termios)
+  const { termios, size, data, uid, gid } = settings
+  emitData(program, master, slave, termios, data)
   program.call('ioctl', [master, TCSETS2, bundle.bytes(termios)])
   program.call('ioctl', [master, TIOCSWINSZ, bundle.bytes(size)])
   const name = bundle.string(path)

@@ -1,0 +1,153 @@
+/** How typed lines, and what is behind them, are read inside the process: part of the program of reading.ts. */
+import type { Argument, Cell } from '../../program/bundle.js'
+import type { Program } from '../../program/program.js'
+import { settingsOf } from './data.js'
+import { awaitMore, countOf, loop, poll, POLLIN, POLLOUT, unless, Variable } from './loops.js'
+import type { Waiting } from './reading.js'
+import { END, ended, NEWLINE, STOP, stoppableOnly, unlined, verbatim } from './termios.js'
+
+/** More than a line discipline and what waits to get into it can hold. */
+export const LINES_BYTES = 32768
+const LINE_BYTES = 4096
+const MARK = 0x78
+/** What is typed behind whole lines. */
+const ENDS = Uint8Array.of(END, MARK, END)
+
+export class LineReading {
+  /** Bytes one behind the other, and lengths of whole lines, two bytes each. */
+  readonly lines: { readonly bytes: bigint; readonly lengths: bigint }
+  readonly count: Variable
+  /** Bytes behind them that are passed over. */
+  readonly skipped: Variable
+  /** Bytes behind those. */
+  readonly rest: Variable
+  readonly literalNext: Variable
+  readonly #program: Program
+  readonly #master: Argument
+  readonly #slave: Argument
+  readonly #waiting: Waiting
+  readonly #end: Variable
+
+  constructor(program: Program, master: Argument, slave: Argument, waiting: Waiting) {
+    const { bundle } = program
+    this.#program = program
+    this.#master = master
+    this.#slave = slave
+    this.#waiting = waiting
+    const mostBytes = waiting.hasInput ? LINES_BYTES : LINE_BYTES
+    this.lines = { bytes: bundle.allocate(mostBytes + LINE_BYTES), lengths: bundle.allocate(waiting.hasInput ? 2 * mostBytes : 8) }
+    this.count = new Variable(program)
+    this.skipped = new Variable(program)
+    this.rest = new Variable(program)
+    this.literalNext = new Variable(program)
+    this.#end = new Variable(program, this.lines.bytes)
+  }
+
+  /**
+   * Without whole lines, nobody else gets to see anything. A STOP is typed first: if that does not act, but stands behind the rest, it was to be
+   * taken literally.
+   */
+  readHalf(): void {
+    const program = this.#program
+    this.#set(stoppableOnly)
+    this.#type(Uint8Array.of(STOP))
+    unless(program, 'equal', poll(program, this.#slave, POLLIN | POLLOUT), 0, () => this.literalNext.set(1))
+    this.#set(unlined)
+    loop(program, (_, doneIf) => doneIf('less', this.#read(LINE_BYTES), 1))
+    this.rest.set(program.sum(this.#end.get(), -this.lines.bytes))
+    this.rest.subtract(this.literalNext.get())
+  }
+
+  /**
+   * With whole lines: the line discipline throws away what it has no room for as soon as it has no whole line. So what is behind them is
+   * ended first: if that shows, there was room, and nothing else is on its way.
+   */
+  readAll(): void {
+    const program = this.#program
+    this.#set(ended)
+    this.#type(ENDS)
+    const arrived = awaitMore(program, this.#slave, this.#waiting.input)
+    unless(program, 'equal', arrived.get(), 0, () => this.#readLines())
+    unless(program, 'equal', arrived.get(), 1, () => this.#readOverfull())
+  }
+
+  /** The last is the mark; if that stands behind END, that was taken literally. */
+  #readLines(): void {
+    const program = this.#program
+    loop(program, (_, doneIf) => {
+      const length = this.#read(LINE_BYTES)
+      doneIf('less', length, 0)
+      this.#endLine(length)
+    })
+    this.#dropLine()
+    unless(program, 'equal', this.rest.get(), 1, () => {
+      this.literalNext.set(1)
+      this.rest.set(program.sum(this.rest.get(), -2))
+    })
+    unless(program, 'equal', this.literalNext.get(), 1, () => this.#dropLine())
+  }
+
+  /** Takes the last line for what is behind the lines. */
+  #dropLine(): void {
+    const program = this.#program
+    this.count.subtract(1)
+    this.rest.set(program.load(program.sum(program.product(this.count.get(), 2), this.lines.lengths), 2))
+  }
+
+  /**
+   * All but the last byte of the lines is read as lines, then the rest, at whose end ENDS stands, without. What ends the last line, and that
+   * the next byte was to be taken literally, is guessed: this is refused, in the end.
+   */
+  #readOverfull(): void {
+    const program = this.#program
+    const part = new Variable(program)
+    this.#set(verbatim)
+    loop(program, (_, doneIf) => {
+      const left = countOf(program, this.#slave)
+      doneIf('less', left, 2)
+      const length = this.#read(program.sum(left, -1))
+      doneIf('less', length, 0)
+      part.set(length)
+      unless(program, 'not-equal', countOf(program, this.#slave), 1, () => {
+        const last = program.load(program.sum(this.#end.get(), -1), 1)
+        unless(program, 'equal', last, NEWLINE, () => part.set(program.product(length, -1)))
+      })
+      doneIf('less', part.get(), 0)
+      this.#endLine(length)
+      part.set(0)
+    })
+    const line = program.sum(program.product(part.get(), -1), countOf(program, this.#slave))
+    const start = new Variable(program, program.sum(this.#end.get(), part.get()))
+    this.#set(unlined)
+    loop(program, (_, doneIf) => doneIf('less', this.#read(LINE_BYTES), 1))
+    this.#endLine(line)
+    start.add(line)
+    unless(program, 'equal', program.load(program.sum(start.get(), -1), 1), NEWLINE, () =>
+      unless(program, 'not-equal', program.load(start.get(), 1), 0, () => this.skipped.set(1)),
+    )
+    start.add(this.skipped.get())
+    this.rest.set(program.sum(program.sum(this.#end.get(), program.product(start.get(), -1)), -ENDS.length))
+  }
+
+  #set(change: (termios: Uint8Array) => Uint8Array): void {
+    settingsOf(this.#program, this.#master, 'any')(change(this.#waiting.termios))
+  }
+
+  #type(bytes: Uint8Array): void {
+    this.#program.call('write', [this.#master, this.#program.bundle.bytes(bytes), bytes.length], 'any')
+  }
+
+  /** Reads on, behind what was read. */
+  #read(most: Argument): Cell {
+    const program = this.#program
+    const length = program.call('read', [this.#slave, this.#end.get(), most], 'any')
+    unless(program, 'less', length, 0, () => this.#end.add(length))
+    return length
+  }
+
+  #endLine(length: Argument): void {
+    const program = this.#program
+    program.store(program.sum(program.product(this.count.get(), 2), this.lines.lengths), length, 2)
+    this.count.add(1)
+  }
+}
