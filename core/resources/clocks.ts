@@ -97,7 +97,8 @@ function atLeastOne(program: Program, value: Cell): Cell {
  * @param set emitted once, run as often as need be
  */
 export function promptly(program: Program, set: () => void): void {
-  const tries = program.bundle.words(0)
+  const tries = program.bundle.allocate(8)
+  program.store(tries, 0, 8)
   const again = program.here
   const before = now(program, CLOCK_MONOTONIC)
   set()

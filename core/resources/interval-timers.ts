@@ -29,7 +29,11 @@ export function askIntervalTimers(program: Program, pid: number, pending: Pendin
   const at = (which: number): bigint => address + BigInt(which * TIMER_BYTES)
   program.for('interval timers', () => {
     for (const which of WHICH) program.call('getitimer', [which, at(which)])
-    const read = (): unknown => program.call('clock_gettime', [CLOCK_MONOTONIC, stamp])
+    const read = (): void =>
+      promptly(program, () => {
+        program.call('getitimer', [ITIMER_REAL, at(ITIMER_REAL)])
+        program.call('clock_gettime', [CLOCK_MONOTONIC, stamp])
+      })
     read()
     const isAlarm = (info: Uint8Array): boolean => signalOf(info) === SIGALRM
     if (pending.process.some(isAlarm) && !pending.leader.some(isAlarm)) askBeat(program, at(ITIMER_REAL), read)
@@ -48,14 +52,13 @@ export function askIntervalTimers(program: Program, pid: number, pending: Pendin
  * A timer that has fired rests until its signal is taken, and only then goes on by its beat (dequeue_signal() in kernel/signal.c). So that is
  * taken, and put back: the timer goes on meanwhile, and rests again when it fires into the pending signal.
  */
-function askBeat(program: Program, timer: bigint, read: () => unknown): void {
+function askBeat(program: Program, timer: bigint, read: () => void): void {
   const { bundle } = program
   const runs = program.jump(0, 'not-equal', program.sum(program.load(timer + 16n, 8), program.load(timer + 24n, 8)), 0)
   const once = program.jump(0, 'equal', program.sum(program.load(timer, 8), program.load(timer + 8n, 8)), 0)
   const info = bundle.allocate(SIGINFO_BYTES)
   const taken = program.call('rt_sigtimedwait', [bundle.words(1n << BigInt(SIGALRM - 1)), info, bundle.words(0, 0), SIGSET_BYTES], 'any')
   const none = program.jump(0, 'less', taken, 0)
-  program.call('getitimer', [ITIMER_REAL, timer], 'any')
   read()
   program.call('rt_sigqueueinfo', [program.call('getpid'), SIGALRM, info], 'any')
   for (const jump of [runs, once, none]) jump.target = program.here

@@ -80,10 +80,11 @@ export function askPosixTimers(
       )
     const address = program.bundle.allocate(ITIMERSPEC_BYTES)
     const stamp = program.bundle.allocate(TIMESPEC_BYTES)
-    const read = (): void => {
-      program.call('timer_gettime', [timer.id, address])
-      program.call('clock_gettime', [CLOCK_MONOTONIC, stamp])
-    }
+    const read = (): void =>
+      promptly(program, () => {
+        program.call('timer_gettime', [timer.id, address])
+        program.call('clock_gettime', [CLOCK_MONOTONIC, stamp])
+      })
     read()
     const overrun = program.call('timer_getoverrun', [timer.id])
     const where = pendingOf(timer, pending)

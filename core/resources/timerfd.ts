@@ -6,7 +6,7 @@ import type { Program } from '../program/program.js'
 import { fdInfoField, readFdInfo } from '../proc/fdinfo.js'
 import { difference, dueInCopy, now, offsetsOf, promptly, storeTime, timeLeft } from './clocks.js'
 import { defineKind, homeOf } from './description.js'
-import type { DescriptionKind, SeenDescription } from './description.js'
+import type { DescriptionKind, SeenDescription, SeenTree } from './description.js'
 import { O_CLOEXEC } from './open-flags.js'
 
 export interface TimerFd {
@@ -27,6 +27,8 @@ const CLOCK_MONOTONIC = 1
 const CLOCK_BOOTTIME = 7
 const CLOCK_BOOTTIME_ALARM = 9
 const NS = 1_000_000_000n
+const AT_ONCE = 100_000n
+const MOST_TRIES = 10
 
 export const timerFd: DescriptionKind<unknown> = defineKind<TimerFd>({
   name: 'timerfd',
@@ -35,12 +37,12 @@ export const timerFd: DescriptionKind<unknown> = defineKind<TimerFd>({
   recognises: ({ link }) => link === 'anon_inode:[timerfd]',
 
   collect(seen, tree) {
-    // Asking also moves an interval timer that has expired unread on to its next expiration, as a read by the process would.
-    const { interval, left } = readTimeLeft(seen)
     const { lines } = seen.info
     const clock = Number(fdInfoField(lines, 'clockid') ?? 0)
     const settings = Number.parseInt(fdInfoField(lines, 'settime flags') ?? '0', 8)
-    return { clock, settings, interval, due: left === 0n ? 0n : dueTime(seen, clock, settings, tree.now(), left), ticks: ticksOf(seen) }
+    // Asking also moves an interval timer that has expired unread on to its next expiration, as a read by the process would.
+    const reading = readTimeLeft(seen, tree, clock)
+    return { clock, settings, interval: reading.interval, due: dueTime(seen, clock, settings, reading), ticks: ticksOf(seen) }
   },
 
   open: ({ clock }, emitter) => emitter.raise(emitter.program.call('timerfd_create', [clock, O_CLOEXEC])),
@@ -102,16 +104,32 @@ export function nextDue({ clock, due, settings }: TimerFd, clocks: Clocks): { re
   return (settings & TFD_TIMER_ABSTIME) !== 0 ? { clock, time: due } : { clock: CLOCK_MONOTONIC, time: dueInCopy(clocks, due) }
 }
 
-function readTimeLeft(seen: SeenDescription): { interval: bigint; left: bigint } {
-  const bytes = new Uint8Array(32)
-  native.syscall('timerfd_gettime', [seen.duplicate(), bytes])
-  const [intervalSec = 0n, intervalNs = 0n, sec = 0n, ns = 0n] = new BigInt64Array(bytes.buffer)
-  return { interval: intervalSec * NS + intervalNs, left: sec * NS + ns }
+interface Reading {
+  readonly interval: bigint
+  readonly left: bigint
+  /** When, by `SeenTree.now` and by the timer's own clock, both the dumper's. */
+  readonly at: bigint
+  readonly byClock: bigint
 }
 
-function dueTime(seen: SeenDescription, clock: number, settings: number, now: bigint, left: bigint): bigint {
-  if ((settings & TFD_TIMER_ABSTIME) === 0) return now + left
-  return native.clockGettime(clock) + timeOffset(homeOf(seen).pid, clock) - timeOffset(process.pid, clock) + left
+/** Read again when somebody else has run between that and the looks at the clocks. */
+function readTimeLeft(seen: SeenDescription, tree: SeenTree, clock: number): Reading {
+  const bytes = new Uint8Array(32)
+  const fd = seen.duplicate()
+  for (let tries = 0; ; tries++) {
+    const at = tree.now()
+    const byClock = native.clockGettime(clock)
+    native.syscall('timerfd_gettime', [fd, bytes])
+    if (tree.now() - at > AT_ONCE && tries < MOST_TRIES) continue
+    const [intervalSec = 0n, intervalNs = 0n, sec = 0n, ns = 0n] = new BigInt64Array(bytes.buffer)
+    return { interval: intervalSec * NS + intervalNs, left: sec * NS + ns, at, byClock }
+  }
+}
+
+function dueTime(seen: SeenDescription, clock: number, settings: number, { at, byClock, left }: Reading): bigint {
+  if (left === 0n) return 0n
+  if ((settings & TFD_TIMER_ABSTIME) === 0) return at + left
+  return byClock + timeOffset(homeOf(seen).pid, clock) - timeOffset(process.pid, clock) + left
 }
 
 /** What a time namespace adds to the clock (time_namespaces(7)): nothing to the wall clock. */
