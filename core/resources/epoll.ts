@@ -31,7 +31,7 @@ export const epoll: DescriptionKind<unknown> = defineKind<Epoll>({
     carried: 'epoll',
     conditions: [
       'Edges of an epoll set (EPOLLET) that were reported already are reported once more of what others can make ready to be read while it is restored: listeners and UDP sockets outside a network of their own, a set within a set that watches timers or signals. So they are where something else is yet to be reported, if registrations of the set have the same data, EPOLLEXCLUSIVE or a number that was closed, or another set watches the edges of this one.',
-      'A process that runs on after its checkpoint is told such edges once more of terminals that collect lines, and of signalfds while the signal of an interval timer is pending.',
+      'A process that runs on after its checkpoint is told such edges once more of terminals with something in them, and of signalfds while the signal of an interval timer is pending.',
     ],
     refused: {
       THAW_EPOLL_OUTSIDE: 'epoll sets that watch what is open nowhere any more',
