@@ -9,6 +9,8 @@ import { END, ended, NEWLINE, STOP, stoppableOnly, unlined, verbatim } from './t
 /** More than a line discipline and what waits to get into it can hold. */
 export const LINES_BYTES = 32768
 const LINE_BYTES = 4096
+/** A terminal that is hung up gives empty ones without end: another thread may close its master once the dumper is dead. */
+const MOST_LINES = LINES_BYTES / 2
 const MARK = 0x78
 /** What is typed behind whole lines. */
 const ENDS = Uint8Array.of(END, MARK, END)
@@ -75,6 +77,7 @@ export class LineReading {
   #readLines(): void {
     const program = this.#program
     loop(program, (_, doneIf) => {
+      doneIf('equal', this.count.get(), MOST_LINES)
       const length = this.#read(LINE_BYTES)
       doneIf('less', length, 0)
       this.#endLine(length)
@@ -103,6 +106,7 @@ export class LineReading {
     const part = new Variable(program)
     this.#set(verbatim)
     loop(program, (_, doneIf) => {
+      doneIf('equal', this.count.get(), MOST_LINES)
       const left = countOf(program, this.#slave)
       doneIf('less', left, 2)
       const length = this.#read(program.sum(left, -1))
