@@ -2,14 +2,20 @@
 import type { Argument, Cell } from '../../program/bundle.js'
 import type { Program } from '../../program/program.js'
 import { settingsOf } from './data.js'
-import { awaitMore, countOf, loop, poll, POLLIN, POLLOUT, unless, Variable } from './loops.js'
+import { awaitCount, awaitMore, countOf, loop, poll, POLLIN, POLLOUT, unless, Variable, writeAll } from './loops.js'
 import type { Waiting } from './reading.js'
-import { END, ended, NEWLINE, STOP, stoppableOnly, unlined, verbatim } from './termios.js'
+import { END, ended, NEWLINE, REPRINT, reprinting, STOP, stoppableOnly, unlined, verbatim } from './termios.js'
 
 /** More than a line discipline and what waits to get into it can hold. */
 export const LINES_BYTES = 32768
 const LINE_BYTES = 4096
+/** A terminal that is hung up gives empty ones without end: another thread may close its master once the dumper is dead. */
+const MOST_LINES = LINES_BYTES / 2
 const MARK = 0x78
+/** An echo has a buffer of 4096 bytes, some of which take two. */
+const MOST_ECHOED = 2000
+const TCFLSH = 0x540b
+const TCIFLUSH = 0
 /** What is typed behind whole lines. */
 const ENDS = Uint8Array.of(END, MARK, END)
 
@@ -22,6 +28,8 @@ export class LineReading {
   /** Bytes behind those. */
   readonly rest: Variable
   readonly literalNext: Variable
+  /** 1 where nothing has been taken out. */
+  readonly echoed: Variable
   readonly #program: Program
   readonly #master: Argument
   readonly #slave: Argument
@@ -40,22 +48,62 @@ export class LineReading {
     this.skipped = new Variable(program)
     this.rest = new Variable(program)
     this.literalNext = new Variable(program)
+    this.echoed = new Variable(program)
     this.#end = new Variable(program, this.lines.bytes)
   }
 
   /**
-   * Without whole lines, nobody else gets to see anything. A STOP is typed first: if that does not act, but stands behind the rest, it was to be
-   * taken literally.
+   * Without whole lines, somebody may wait for one: what is there is not touched, but echoed, so that the master can read it. A STOP is typed
+   * first: if that does not act, but stands behind the rest, it was to be taken literally. Then, or if it is too long for an echo, it is taken out.
    */
   readHalf(): void {
     const program = this.#program
     this.#set(stoppableOnly)
     this.#type(Uint8Array.of(STOP))
     unless(program, 'equal', poll(program, this.#slave, POLLIN | POLLOUT), 0, () => this.literalNext.set(1))
-    this.#set(unlined)
-    loop(program, (_, doneIf) => doneIf('less', this.#read(LINE_BYTES), 1))
-    this.rest.set(program.sum(this.#end.get(), -this.lines.bytes))
-    this.rest.subtract(this.literalNext.get())
+    unless(program, 'equal', this.literalNext.get(), 1, () => this.#readEcho())
+    unless(program, 'equal', this.echoed.get(), 1, () => {
+      this.#set(unlined)
+      loop(program, (_, doneIf) => doneIf('less', this.#read(LINE_BYTES), 1))
+      this.rest.set(program.sum(this.#end.get(), -this.lines.bytes))
+      this.rest.subtract(this.literalNext.get())
+      // Whatever of an echo that was too long would still come.
+      program.call('ioctl', [this.#slave, TCFLSH, TCIFLUSH], 'any')
+    })
+  }
+
+  /** The echo is REPRINT, a newline, and the bytes; behind what the master has yet to read anyway, which is written again. */
+  #readEcho(): void {
+    const program = this.#program
+    const { output } = this.#waiting
+    const bytes = program.bundle.allocate(output + 2 * LINE_BYTES)
+    const end = new Variable(program, bytes)
+    this.#set(reprinting)
+    this.#type(Uint8Array.of(REPRINT))
+    poll(program, this.#slave, POLLIN)
+    loop(program, (_, doneIf) => {
+      const most = program.sum(program.product(end.get(), -1), bytes + BigInt(output + 2 * LINE_BYTES))
+      const length = program.call('read', [this.#master, end.get(), most], 'any')
+      doneIf('less', length, 1)
+      end.add(length)
+    })
+    if (output > 0) {
+      writeAll(program, this.#slave, bytes, output, 'any')
+      awaitCount(program, this.#master, output)
+    }
+    const start = bytes + BigInt(output + 2)
+    const length = program.sum(end.get(), -start)
+    // What runs over is overwritten from the start.
+    const isWhole = program.sum(program.load(start - 2n, 1), program.product(program.load(start - 1n, 1), 256))
+    unless(program, 'not-equal', isWhole, REPRINT + 256 * NEWLINE, () =>
+      unless(program, 'less', length, 0, () =>
+        unless(program, 'less', MOST_ECHOED, length, () => {
+          this.echoed.set(1)
+          this.rest.set(length)
+          program.copy(this.lines.bytes, start, length)
+        }),
+      ),
+    )
   }
 
   /**
@@ -75,6 +123,7 @@ export class LineReading {
   #readLines(): void {
     const program = this.#program
     loop(program, (_, doneIf) => {
+      doneIf('equal', this.count.get(), MOST_LINES)
       const length = this.#read(LINE_BYTES)
       doneIf('less', length, 0)
       this.#endLine(length)
@@ -103,6 +152,7 @@ export class LineReading {
     const part = new Variable(program)
     this.#set(verbatim)
     loop(program, (_, doneIf) => {
+      doneIf('equal', this.count.get(), MOST_LINES)
       const left = countOf(program, this.#slave)
       doneIf('less', left, 2)
       const length = this.#read(program.sum(left, -1))

@@ -12,10 +12,9 @@ export function askLines(program: Program, master: Argument, slave: Argument, wa
   const { termios, hasInput } = waiting
   if (hasInput) reading.readAll()
   else reading.readHalf()
-  const { lines, count, skipped, rest, literalNext } = reading
+  const { lines, count, skipped, rest, literalNext, echoed } = reading
   const typist = new Typist(program, hasInput ? LINES_BYTES : 0)
-  // Most terminals that collect lines have nothing in them.
-  unless(program, 'equal', program.sum(program.sum(count.get(), rest.get()), literalNext.get()), 0, () => {
+  unless(program, 'equal', echoed.get(), 1, () => {
     typist.compose(lines, count.get(), skipped.get(), rest.get())
     typist.type(master, slave, termios, literalNext.get())
   })

@@ -13,6 +13,7 @@ const CHARACTERS = 19
 const VEOF = 4
 const VMIN = 6
 const VSTOP = 9
+const VREPRINT = 12
 const VLNEXT = 15
 /**
  * Where lines are not collected, who waits in a read, or for something to read, does not go on with less. Nobody is to find what is
@@ -21,6 +22,7 @@ const VLNEXT = 15
 const MANY = 255
 const IXON = 0o2000
 const ICANON = 2
+const ECHO = 0o10
 const IEXTEN = 0o100000
 const EXTPROC = 0x1_0000
 
@@ -28,6 +30,8 @@ const EXTPROC = 0x1_0000
 export const END = 4
 export const NEXT = 0x16
 export const STOP = 0x13
+/** What is typed to have what is behind whole lines be echoed. */
+export const REPRINT = 0x12
 export const NEWLINE = 10
 
 export const collectsLines = (termios: Uint8Array): boolean => {
@@ -52,6 +56,9 @@ export function unlined(termios: Uint8Array): Uint8Array {
 
 /** Lines are ended by END, too. */
 export const ended = (termios: Uint8Array): Uint8Array => settings(termios, 0, 0, { [VEOF]: END })
+
+/** REPRINT and a newline act. */
+export const reprinting = (termios: Uint8Array): Uint8Array => settings(termios, 0, ECHO | IEXTEN, { [VREPRINT]: REPRINT })
 
 /** STOP and a newline act. */
 export const stoppableOnly = (termios: Uint8Array): Uint8Array => settings(termios, IXON, 0, { [VSTOP]: STOP })
