@@ -1,5 +1,5 @@
 /** timer_create(2): timers of a process, with their ids. */
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import type { ParasiteResults } from '../checkpoint/parasite.js'
 import { RestoreError, UnsupportedError } from '../errors.js'
@@ -16,7 +16,7 @@ export const support: Support = {
   carried: 'POSIX timers with their ids and overruns',
   refused: {
     THAW_TIMER_OVERRUN: 'timers that have overrun and have sent their signal again',
-    THAW_TIMER_CLOCK: 'timers on the processor time of a task',
+    THAW_TIMER_CLOCK: "timers on CLOCK_THREAD_CPUTIME_ID in a process with threads, and on a device's clock",
   },
 }
 
@@ -72,12 +72,7 @@ export function askPosixTimers(
 ): (results: ParasiteResults) => PosixTimer[] {
   const timers = listed(pid, innerTid)
   const answers = timers.map((timer) => {
-    if (timer.clock < 0)
-      throw new UnsupportedError(
-        'THAW_TIMER_CLOCK',
-        `Cannot checkpoint pid ${pid}: POSIX timer ${timer.id} runs on the processor time of a task, which is not carried. Delete it before the checkpoint.`,
-        { pid },
-      )
+    refuseClock(pid, timer)
     const address = program.bundle.allocate(ITIMERSPEC_BYTES)
     const stamp = program.bundle.allocate(TIMESPEC_BYTES)
     const read = (): void =>
@@ -97,7 +92,7 @@ export function askPosixTimers(
       const interval = timeAt(results, address)
       const left = timeAt(results, address + BigInt(TIMESPEC_BYTES))
       // Processor time stands still with the process.
-      const value = left === 0n || CPU_CLOCKS.has(timer.clock) ? left : timeAt(results, stamp) + toDumper + left
+      const value = left === 0n || isProcessorTime(timer.clock) ? left : timeAt(results, stamp) + toDumper + left
       const waiting = count === undefined ? 0n : (new BigUint64Array(results.bytes(count, 8).slice().buffer)[0] ?? 0n)
       const read = { ...timer, interval, value, overrun: Number(results.cell(overrun)), waiting }
       refuseUncounted(pid, read, where, innerTid(pid))
@@ -187,8 +182,26 @@ function refuseBeforeBoot({ id, clock, interval, value, overrun, waiting }: Posi
 
 /** Clocks that go on from where they stood, and so can be told a moment. The others are told what is left. */
 const SINCE_BOOT: Readonly<Record<number, 'monotonic' | 'boottime'>> = { 1: 'monotonic', 7: 'boottime', 9: 'boottime' }
-/** CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID. */
-const CPU_CLOCKS = new Set([2, 3])
+/**
+ * Processor time of a task: its id, inverted and shifted by three bits (0 for the caller's own), and which time it is
+ * (include/linux/posix-timers_types.h). The id is as the process gave it.
+ */
+const isProcessorTime = (clock: number): boolean => clock < 0
+/** CLOCK_THREAD_CPUTIME_ID, as the kernel keeps it: of the thread that made the timer, whichever that was. */
+const OWN_THREAD = -2
+const CLOCK_KIND = 7
+const OF_A_DEVICE = 3
+
+function refuseClock(pid: number, { id, clock }: Settings): void {
+  const isDevice = clock < 0 && (clock & CLOCK_KIND) === OF_A_DEVICE
+  if (!isDevice && (clock !== OWN_THREAD || readdirSync(`/proc/${pid}/task`).length === 1)) return
+  const whose = isDevice ? 'a device' : 'the processor time of the thread that made it, which cannot be told'
+  throw new UnsupportedError(
+    'THAW_TIMER_CLOCK',
+    `Cannot checkpoint pid ${pid}: POSIX timer ${id} runs on ${whose}. Delete it before the checkpoint, or make it for a thread by its clock (pthread_getcpuclockid).`,
+    { pid },
+  )
+}
 
 const isArmed = ({ value }: PosixTimer): boolean => value !== 0n
 
@@ -215,7 +228,7 @@ export function armPosixTimers(program: Program, timers: readonly PosixTimer[], 
 function dueTime(program: Program, { clock, value }: PosixTimer, clocks: Clocks): Argument {
   const base = SINCE_BOOT[clock]
   if (base !== undefined) return value - clocks.taken + clocks[base]
-  if (CPU_CLOCKS.has(clock)) return program.sum(now(program, clock), value)
+  if (isProcessorTime(clock)) return program.sum(now(program, clock), value)
   return program.sum(now(program, clock), difference(program, dueInCopy(clocks, value), now(program, CLOCK_MONOTONIC)))
 }
 
@@ -225,7 +238,7 @@ function arm(program: Program, timer: PosixTimer, clocks: Clocks): void {
   const base = SINCE_BOOT[clock]
   if (base !== undefined)
     return void set(TIMER_ABSTIME, program.bundle.words(...timespec(interval), ...timespec(value - clocks.taken + clocks[base])))
-  if (CPU_CLOCKS.has(clock)) return void set(0, program.bundle.words(...timespec(interval), ...timespec(value)))
+  if (isProcessorTime(clock)) return void set(0, program.bundle.words(...timespec(interval), ...timespec(value)))
   const setting = program.bundle.words(...timespec(interval), 0, 0)
   promptly(program, () => {
     const due = dueTime(program, timer, clocks)
