@@ -61,6 +61,11 @@ export const pidFd: DescriptionKind<unknown> = defineKind<PidFd>({
     return { pid: inner, thread: inner !== innermost(status, 'NStgid'), status: 0, process: 0n }
   },
 
+  verify({ pid }, { processes, zombies }, require) {
+    const tids = [...processes.flatMap(({ threads }) => threads.map(({ tid }) => tid)), ...zombies.map((zombie) => zombie.pid)]
+    require(pid === 0 || tids.includes(pid), `leads to process ${pid}, which is not there`)
+  },
+
   leadsTo: ({ pid, thread }) => (pid === 0 ? undefined : thread ? 'threads' : 'processes'),
 
   open({ pid, status, process }, emitter, flags) {
