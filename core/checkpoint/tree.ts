@@ -7,6 +7,7 @@ import type { ZombieModel } from '../image/model.js'
 import { field, innermost, readStat, readStatus } from '../proc/status.js'
 import { childrenOf, isOver, treeBelow } from '../proc/tree.js'
 import type { SeenProcess } from '../resources/description.js'
+import { hasDumpedCore } from '../resources/ending.js'
 import { Refusals } from '../resources/refusal.js'
 import { pause } from './pause.js'
 import { SeizedProcess } from './seize.js'
@@ -160,13 +161,12 @@ function parentIn(processes: readonly SeenProcess[], pid: number): number {
 }
 
 const STAT_EXIT_CODE = 52 - 3
-const CORE_DUMPED = 0x80
 
 function zombie(pid: number, parent: SeenProcess): ZombieModel {
   const status = readStatus(pid)
   const name = field(status, 'Name')
   const exit = Number(readStat(pid)[STAT_EXIT_CODE])
-  if ((exit & CORE_DUMPED) !== 0)
+  if (hasDumpedCore(exit))
     throw new UnsupportedError(
       'THAW_ZOMBIE_CORE',
       `Cannot checkpoint pid ${parent.pid} (${parent.name}): its child ${pid} (${name}) has dumped core and waits to be reaped, which is not carried.`,

@@ -18,6 +18,7 @@ const counted =
 /** Fields of the kinds' payloads that tell people something, in this order; the rest is for the restore, and for --json. */
 const telling: readonly (readonly [field: string, describe: Describe])[] = [
   ['path', plain],
+  ['name', plain],
   ['folder', () => '(a folder)'],
   ['deleted', () => '(deleted)'],
   ['state', plain],
@@ -26,6 +27,7 @@ const telling: readonly (readonly [field: string, describe: Describe])[] = [
   // Of a unix socket it is a number, which tells nothing.
   ['peer', (value) => (value instanceof Uint8Array && value.length > SOCKADDR_NL_BYTES ? `to ${printName(value)}` : '')],
   ['position', named('at')],
+  ['pid', named('of pid')],
   ['stream', (value) => ['standard input', 'standard output', 'standard error'][Number(value)] ?? ''],
   ['terminal', () => 'of a terminal'],
   ['count', named('count')],

@@ -30,12 +30,23 @@ type Decoded = Omit<ImageModel, 'descriptions'> & { descriptions: (Omit<Descript
 function decode(bytes: Uint8Array, path: string): Decoded {
   try {
     const message = thaw.Image.decode(bytes)
-    const object = thaw.Image.toObject(message, { longs: BigInt, defaults: true, arrays: true, oneofs: true }) as unknown as Decoded
+    const object = withOwnBytes(
+      thaw.Image.toObject(message, { longs: BigInt, defaults: true, arrays: true, oneofs: true }),
+    ) as unknown as Decoded
     if (!object.descriptions.every((description) => 'kind' in description)) throw new Error('a description of no kind')
     return object
   } catch (cause) {
     throw new ImageError('THAW_IMAGE_DAMAGED', `Cannot read ${path}: it is not what was written. Make a new checkpoint.`, { path, cause })
   }
+}
+
+/** Bytes as the collectors give them. protobufjs gives parts of what was read, as Buffers, which have a `slice` of another meaning. */
+function withOwnBytes(value: unknown): unknown {
+  if (value instanceof Uint8Array) return Uint8Array.from(value)
+  if (typeof value !== 'object' || value === null) return value
+  const holder = value as Record<string, unknown>
+  for (const [key, field] of Object.entries(holder)) if (typeof field === 'object') holder[key] = withOwnBytes(field)
+  return value
 }
 
 const camelCase = (name: string): string => name.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())

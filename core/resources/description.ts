@@ -6,6 +6,9 @@
  *
  *   recognises → collect            twice: once on the running tree, so that what is not carried is refused before the freeze; once frozen
  *   open → connect → place → watch → arm    emitted once per image, run per instance: see `DescriptionKind`
+ *
+ * What leads to processes (`leadsTo`) is opened, connected and placed when all of them are there, right before the gate; or, where it takes
+ * all threads, behind it, right before `arm`.
  */
 import type { FileStatus } from '../../native/index.js'
 import type { ParasiteResults } from '../checkpoint/parasite.js'
@@ -122,6 +125,8 @@ export interface Emitter {
    * working directory, but not credentials.
    */
   asProcess(pid: number, build: (program: Program) => void): void
+  /** Emits a process that ends as `build` has it end; whoever asks for it reaps it (wait4 with __WALL) in `connect`, before the forks. */
+  passing(build: (program: Program) => void): Cell
   /** The bytes that `addBlob` kept. */
   blob(key: number): Uint8Array
   /** Where `SeenTree.keepContent` put parts of files. */
@@ -172,6 +177,12 @@ export interface DescriptionKind<P> {
    * process of the tree, and no other process has it.
    */
   readonly ofMemory?: true
+  /** Of what it leads to, all must be there before it can be opened. The first process then hands it to the others. */
+  leadsTo?(payload: P): 'processes' | 'threads' | undefined
+  /** Whether it is connected and placed only then, too, although it is opened before. @param ids of the descriptions that lead to tasks, at least one */
+  awaits?(payload: P, ids: ReadonlySet<number>): boolean
+  /** Ids of what its home must have at hand to `place` it, whether it has numbers for that or not. */
+  needs?(payload: P): number[]
   /** Emits, for each process that has numbers for it, what must be done in that process once it has them. */
   placeEach?(payload: P, emitter: Emitter, placements: readonly Placement[]): void
   /** Emits what must wait until its home has its numbers (`placements`: those of the home that refer to this description). */

@@ -16,7 +16,7 @@ import type { Support } from './support.js'
 
 export const support: Support = {
   topic: 'descriptors',
-  refused: { THAW_DESCRIPTOR: 'pidfds, devices, raw and packet sockets, POSIX message queues' },
+  refused: { THAW_DESCRIPTOR: 'devices, sockets of other families and protocols' },
 }
 
 const KCMP_FILE = 0

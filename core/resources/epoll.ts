@@ -55,6 +55,11 @@ export const epoll: DescriptionKind<unknown> = defineKind<Epoll>({
     return fd
   },
 
+  // What it watches, or what is at a number that it watches something else by, may lead to a process.
+  awaits: () => true,
+
+  needs: ({ items }) => items.map(({ description }) => description),
+
   place({ items }, emitter, placements, all, self) {
     const set = { emitter, fd: placements[0]?.fd ?? self, all }
     for (const item of items) if (item.disarmed) emitDisarmed(set, item)

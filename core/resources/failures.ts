@@ -22,7 +22,9 @@ const SELF = 'is the process that was checkpointed still running?'
 export function explainFailure({ name, purpose }: Operation, errno: number): Explanation | undefined {
   if (name === 'clone3') return explainPid(errno)
   if (name === 'bind' && errno === EADDRNOTAVAIL) return missingAddress
-  if (errno === ENODEV && /\bmulticast group\b/.test(purpose)) return missingInterface
+  if (errno === ENODEV && /\b(multicast group|interface \d+)\b/.test(purpose)) return missingInterface
+  if (name === 'socket' && errno === EPERM) return unprivileged
+  if (name === 'mq_open' && errno === EEXIST) return takenQueue
   if (name === 'connect' && errno === EADDRNOTAVAIL && /\bTCP connection\b/.test(purpose)) return takenConnection
   if (name === 'inotify_init1' || name === 'inotify_add_watch') return explainInotify(errno)
   if (name === 'bind' || name === 'listen') return explainName(/\b(?:TCP|UDP) port (\d+)/.exec(purpose)?.[1], errno)
@@ -49,7 +51,17 @@ const missingAddress: Explanation = {
 
 const missingInterface: Explanation = {
   code: 'THAW_INTERFACE_MISSING',
-  message: 'this network has no such interface. Restore into the network of the host (--network host), or join the group on the loopback.',
+  message: 'this network has no such interface. Restore into the network of the host (--network host), or use the loopback in the warm-up.',
+}
+
+const takenQueue: Explanation = {
+  code: 'THAW_NAME_TAKEN',
+  message: `there is a POSIX message queue of that name, with messages or of another size (${SELF}). Restore into a pid namespace of its own (--pid-namespace new), which has queues of its own.`,
+}
+
+const unprivileged: Explanation = {
+  code: 'THAW_RAW_PRIVILEGE',
+  message: 'such a socket takes CAP_NET_RAW in this network. Run as root, or restore with a network of its own (--network new).',
 }
 
 const takenConnection: Explanation = {

@@ -22,7 +22,11 @@ const SOCK_STREAM = 1
 /** Asked after the kinds of TCP sockets that are connected, were connected, or listen. */
 export const inetSocket: DescriptionKind<unknown> = defineKind<InetSocket>({
   name: 'inet_socket',
-  support: { topic: 'sockets', carried: 'unconnected sockets', refused: { THAW_SOCKET_FILTER: 'sockets with a packet filter' } },
+  support: {
+    topic: 'sockets',
+    carried: 'unconnected sockets',
+    refused: { THAW_SOCKET_FILTER: 'TCP sockets with a packet filter; eBPF filters of sockets' },
+  },
 
   recognises: (seen) => isTcp(seen),
 

@@ -7,11 +7,15 @@ import { eventFd } from './eventfd.js'
 import { inetSocket } from './inet-socket.js'
 import { inotify } from './inotify.js'
 import { ioUring } from './io-uring.js'
+import { messageQueue } from './message-queue.js'
 import { namedPipe } from './named-pipe.js'
 import { netlinkSocket } from './netlink-socket.js'
 import { O_PATH, S_IFBLK, S_IFCHR, S_IFMT, S_IFSOCK } from './open-flags.js'
+import { packetSocket } from './packet-socket.js'
+import { pidFd } from './pidfd.js'
 import { pipe } from './pipe.js'
 import { pty } from './pty.js'
+import { rawSocket } from './raw-socket.js'
 import { regularFile } from './regular-file.js'
 import { signalFd } from './signalfd.js'
 import { socketOf } from './socket/seen-socket.js'
@@ -40,9 +44,12 @@ export const descriptionKinds: readonly DescriptionKind<unknown>[] = [
   eventFd,
   timerFd,
   signalFd,
+  pidFd,
   inotify,
   ioUring,
   unixSocket,
+  rawSocket,
+  packetSocket,
   tcpListener,
   tcpConnection,
   tcpWaiting,
@@ -50,6 +57,7 @@ export const descriptionKinds: readonly DescriptionKind<unknown>[] = [
   inetSocket,
   udpSocket,
   netlinkSocket,
+  messageQueue,
   epoll,
   regularFile,
 ]
@@ -66,7 +74,7 @@ export function kindNamed(name: string): DescriptionKind<unknown> {
 
 const words: readonly (readonly [RegExp, string])[] = [
   [/^anon_inode:\[?fanotify\]?$/, 'a fanotify group'],
-  [/^(anon_inode:\[pidfd\]|pidfd:)/, 'a pidfd'],
+  [/^(anon_inode:\[pidfd\]|pidfd:)/, 'a mere path (O_PATH) to a pidfd'],
   [/^anon_inode:\[userfaultfd\]$/, 'a userfaultfd'],
   [/^anon_inode:\[perf_event\]$/, 'a performance counter'],
   [/^anon_inode:bpf/, 'a BPF object'],
@@ -76,9 +84,8 @@ const words: readonly (readonly [RegExp, string])[] = [
 ]
 
 const families: ReadonlyMap<number, string> = new Map([
-  [2, 'a raw IPv4 socket, or one of another protocol than TCP and UDP'],
-  [10, 'a raw IPv6 socket, or one of another protocol than TCP and UDP'],
-  [17, 'a packet socket'],
+  [2, 'an IPv4 socket of another protocol than TCP and UDP'],
+  [10, 'an IPv6 socket of another protocol than TCP and UDP'],
   [29, 'a CAN socket'],
   [31, 'a Bluetooth socket'],
   [38, "a socket of the kernel's cryptography"],

@@ -6,9 +6,10 @@ import { defineKind } from './description.js'
 import type { DescriptionKind, SeenDescription } from './description.js'
 import { isUnbound, portOf } from './socket/address.js'
 import { bindWithOptions, emitSocket } from './socket/emission.js'
+import { isFilter } from './socket/filter.js'
 import { collectGroups, emitGroups } from './socket/multicast.js'
 import type { MulticastGroup } from './socket/multicast.js'
-import { AF_INET, AF_INET6, IPPROTO_UDP, SO_BUF_LOCK, SO_RCVBUF, SOL_SOCKET } from './socket/option-table.js'
+import { AF_INET, AF_INET6, IPPROTO_RAW, IPPROTO_UDP, SO_BUF_LOCK, SO_RCVBUF, SOCK_RAW, SOL_SOCKET } from './socket/option-table.js'
 import { collectOptions, emitOptions } from './socket/options.js'
 import type { SocketOption } from './socket/options.js'
 import { socketOf } from './socket/seen-socket.js'
@@ -28,8 +29,6 @@ export interface UdpSocket {
 }
 
 const SOCK_DGRAM = 2
-const SOCK_RAW = 3
-const IPPROTO_RAW = 255
 
 export const udpSocket: DescriptionKind<unknown> = defineKind<UdpSocket>({
   name: 'udp_socket',
@@ -74,8 +73,9 @@ export const udpSocket: DescriptionKind<unknown> = defineKind<UdpSocket>({
     const { program } = emitter
     if (queue.length > 0 && !emitter.ownNetwork) refuseUnprivileged(address)
     const fd = emitSocket(emitter, family, SOCK_DGRAM, IPPROTO_UDP)
-    if (address.length === 0) emitOptions(program, fd, options, 'all')
-    else program.for(`UDP port ${portOf(address)}`, () => bindWithOptions(emitter, fd, options, address, () => undefined))
+    const first = queue.length === 0 ? options : options.filter((option) => !isFilter(option))
+    if (address.length === 0) emitOptions(program, fd, first, 'all')
+    else program.for(`UDP port ${portOf(address)}`, () => bindWithOptions(emitter, fd, first, address, () => undefined))
     emitGroups(program, fd, groups)
     sendDatagrams(emitter, fd, address, queue)
     if (queue.length > 0) emitOptions(program, fd, options, 'buffers')

@@ -106,6 +106,8 @@ export const unixSocket: DescriptionKind<unknown> = defineKind<UnixSocket>({
     return end
   },
 
+  awaits: ({ queue }, ids) => queue.some(({ descriptions }) => descriptions.some((id) => ids.has(id))),
+
   pids: ({ listened, connected }) => [listened, connected].flatMap((credentials) => credentials?.pid ?? []),
 
   connect(socket, emitter, self) {

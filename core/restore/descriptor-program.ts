@@ -6,8 +6,12 @@ import type { Program } from '../program/program.js'
 import type { Emitter, Placement } from '../resources/description.js'
 import { turnsOfLateSets } from '../resources/epoll.js'
 import { descriptionKinds, kindNamed } from '../resources/kinds.js'
-import { emitAsProcess } from './passing-process.js'
+import { HandOver } from './hand-over.js'
+import type { Receiver } from './hand-over.js'
+import { Leads } from './leads.js'
+import { emitAsProcess, emitPassing } from './passing-process.js'
 import type { Planning } from './planning.js'
+import { unusedPids } from './spawning.js'
 
 const O_CLOEXEC = 0o2000000
 const O_PATH = 0o10000000
@@ -34,13 +38,41 @@ export class Descriptors {
   readonly #emitters = new Map<number, Emitter>()
   readonly #placements: readonly Placement[]
   readonly #turns: ReadonlyMap<number, number>
+  readonly #leads: Leads
+  readonly #handOver: HandOver
+  readonly #passingPids: Iterator<number>
+  #allThere = false
 
   constructor(planning: Planning) {
     this.#planning = planning
     this.#turns = turnsOfLateSets(planning.image.descriptions)
+    this.#leads = new Leads(planning.image.descriptions)
+    for (const id of this.#leads.ids) this.#cells.set(id, planning.bundle.cell(`lead ${id}`))
+    this.#passingPids = unusedPids(planning.image)
+    // The first is the helper's, which may still be there; the nurses, who have the next, come later.
+    this.#passingPids.next()
     this.#placements = planning.image.processes.flatMap(({ descriptors }, processIndex) =>
       descriptors.map(({ fd, description }) => ({ processIndex, fd, descriptionId: description })),
     )
+    this.#handOver = new HandOver(planning, this.#leads.ids.size === 0 ? [] : this.#receivers())
+  }
+
+  /** Who, beside the first process, has what leads to tasks, or places something by it. */
+  #receivers(): Receiver[] {
+    const { processes, descriptions } = this.#planning.image
+    return processes.flatMap((_, processIndex) => {
+      const own = this.#placements.filter((placement) => placement.processIndex === processIndex).map(({ descriptionId }) => descriptionId)
+      const atHome = descriptions.filter((description) => this.#isHome(description, processIndex))
+      const needed = atHome.flatMap(({ kind, payload }) => kindNamed(kind).needs?.(payload) ?? [])
+      const ids = new Set([...own, ...needed].filter((id) => this.#leads.ids.has(id)))
+      const cells = [...ids].flatMap((id) => this.#cells.get(id) ?? [])
+      return processIndex === 0 || cells.length === 0 ? [] : [{ processIndex, cells }]
+    })
+  }
+
+  /** Which tasks must be there before the rest of the descriptors is opened, if there is a rest. */
+  get leadTo(): Leads['to'] {
+    return this.#leads.to
   }
 
   /** What the kinds of descriptions emit with in the program of a process; made things are shared with who else emits into it. */
@@ -85,7 +117,12 @@ export class Descriptors {
         if (!shared.has(name)) shared.set(name, create())
         return shared.get(name) as T
       },
-      asProcess: (pid, build) => emitAsProcess(program, planning, pid, build),
+      // Nobody else can have the pid of one that is there, but who may choose pids may speak in its name (unix(7)).
+      asProcess: (pid, build) => (this.#allThere ? build(program) : emitAsProcess(program, planning, pid, build)),
+      passing: (build) => {
+        const pid = planning.options.pidNamespace === 'new' ? (this.#passingPids.next().value as number) : undefined
+        return emitPassing(program, planning, pid, build)
+      },
       blob(key): Uint8Array {
         const blob = planning.image.blobs[key]
         if (blob === undefined) throw contradiction(`blob ${key} is not there`)
@@ -96,20 +133,59 @@ export class Descriptors {
 
   /** In the first process, before it forks: all that processes can inherit. */
   open(program: Program): void {
-    this.#openAll(program, 0, ({ kind }) => kindNamed(kind).ofMemory !== true)
+    const { descriptions } = this.#planning.image
+    const early = descriptions.filter((description) => kindNamed(description.kind).ofMemory !== true && !this.#leads.opens(description))
+    this.#open(program, 0, early)
+    this.#connect(
+      program,
+      0,
+      early.filter((description) => !this.#leads.connects(description)),
+    )
+    this.#setFlags(program, 0, early)
+    this.#handOver.emitSockets(program)
   }
 
-  #openAll(program: Program, processIndex: number, which: (description: DescriptionModel) => boolean): void {
+  /** In the first process, when all are there: what must be opened, or filled, only now; the others are given what is theirs. */
+  openLeads(program: Program): void {
+    this.#allThere = true
+    const { descriptions } = this.#planning.image
+    const leads = descriptions.filter((description) => this.#leads.opens(description))
+    this.#open(program, 0, leads)
+    this.#connect(
+      program,
+      0,
+      descriptions.filter((description) => this.#leads.connects(description)),
+    )
+    this.#setFlags(program, 0, leads)
+    program.for('descriptors', () => this.#handOver.emitHands(program))
+  }
+
+  /** In each other process. */
+  takeLeads(program: Program, processIndex: number): void {
+    program.for('descriptors', () => this.#handOver.emitTakes(program, processIndex))
+  }
+
+  #open(program: Program, processIndex: number, descriptions: readonly DescriptionModel[]): void {
     const emitter = this.emitter(program, processIndex)
-    const descriptions = this.#planning.image.descriptions.filter(which)
     for (const description of descriptions)
       this.#for(program, description, () => {
-        this.#cells.set(description.id, kindNamed(description.kind).open(description.payload, emitter, description.flags))
+        const opened = kindNamed(description.kind).open(description.payload, emitter, description.flags)
+        const known = this.#cells.get(description.id)
+        if (known === undefined) this.#cells.set(description.id, opened)
+        else program.callInto(known, 'fcntl', [opened, F_DUPFD_CLOEXEC, this.#planning.serviceBase])
       })
+  }
+
+  #connect(program: Program, processIndex: number, descriptions: readonly DescriptionModel[]): void {
+    const emitter = this.emitter(program, processIndex)
     for (const description of byKind(descriptions))
       this.#for(program, description, () =>
         kindNamed(description.kind).connect?.(description.payload, emitter, emitter.descriptorOf(description.id)),
       )
+  }
+
+  #setFlags(program: Program, processIndex: number, descriptions: readonly DescriptionModel[]): void {
+    const emitter = this.emitter(program, processIndex)
     for (const description of descriptions)
       if ((description.flags & O_PATH) === 0)
         this.#for(program, description, () =>
@@ -119,17 +195,29 @@ export class Descriptors {
 
   /** In each process, once its memory is there. */
   place(program: Program, processIndex: number): void {
-    const emitter = this.emitter(program, processIndex)
-    this.#openAll(
-      program,
-      processIndex,
+    const ofMemory = this.#planning.image.descriptions.filter(
       (description) => kindNamed(description.kind).ofMemory === true && this.#isHome(description, processIndex),
     )
+    this.#open(program, processIndex, ofMemory)
+    this.#connect(program, processIndex, ofMemory)
+    this.#setFlags(program, processIndex, ofMemory)
+    this.#place(program, processIndex, false)
+  }
+
+  /** In each process, when it has been given what leads to tasks. */
+  placeLeads(program: Program, processIndex: number): void {
+    this.#place(program, processIndex, true)
+  }
+
+  #place(program: Program, processIndex: number, lead: boolean): void {
+    const emitter = this.emitter(program, processIndex)
     program.for('descriptors', () => {
       for (const { fd, description, closeOnExec } of this.#planning.image.processes[processIndex]?.descriptors ?? [])
-        program.call('dup3', [emitter.descriptorOf(description), fd, closeOnExec ? O_CLOEXEC : 0])
+        if (this.#leads.ids.has(description) === lead)
+          program.call('dup3', [emitter.descriptorOf(description), fd, closeOnExec ? O_CLOEXEC : 0])
     })
     for (const description of byKind(this.#planning.image.descriptions)) {
+      if (this.#leads.places(description) !== lead) continue
       const kind = kindNamed(description.kind)
       const numbers = this.#numbersIn(description, processIndex)
       this.#for(program, description, () => {

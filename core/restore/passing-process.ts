@@ -1,4 +1,5 @@
-/** Processes that live for a few calls of the root's, because the kernel writes down the pid of who made them (SO_PEERCRED). */
+/** Processes that live for a few calls of the root's: because the kernel writes down the pid of who made them (SO_PEERCRED), or to have ended. */
+import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import type { Planning } from './planning.js'
 import { cloneArgs, CLONE_ARGS_BYTES } from './spawning.js'
@@ -29,4 +30,14 @@ export function emitAsProcess(root: Program, planning: Planning, pid: number, bu
     root.call('exit_group', [1])
     done.target = root.here
   })
+}
+
+/** Emits one that the caller has end by `build`, and reaps (wait4 with __WALL). @param pid undefined: any @returns its pid */
+export function emitPassing(root: Program, planning: Planning, pid: number | undefined, build: (program: Program) => void): Cell {
+  const { bundle, failed } = planning
+  const passing = bundle.program('passing', failed.instance)
+  const args = { flags: CLONE_VM, stack: bundle.stack(STACK_BYTES), stackBytes: STACK_BYTES, ...(pid !== undefined && { pid }) }
+  const child = root.spawn(passing, cloneArgs(planning, args), CLONE_ARGS_BYTES)
+  build(passing)
+  return child
 }

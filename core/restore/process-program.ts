@@ -5,7 +5,8 @@
  *   others                               FORKS → memory → groups → numbers → settings → GATE → clocks → timers → threads → credentials → out
  *
  * Behind the gate stands only what the clocks decide: a time namespace is entered by a process without threads, and timers are armed
- * with what was left of them. The first process waits there for all others, then for the engine; and nobody leaves before all can.
+ * with what was left of them. Where descriptors lead to threads, these come first, then such descriptors, then timers; those that lead to
+ * processes only come right before the gate. The first process waits there for all others, then for the engine; and nobody leaves before all can.
  */
 import type { FileIdentity, ProcessModel, ThreadModel } from '../image/model.js'
 import { MappingKind } from '../image/model.js'
@@ -58,6 +59,9 @@ export class Processes {
   readonly #done: bigint
   readonly #release: bigint
   readonly #others: number
+  /** How many of the others are as far as descriptors need that lead to tasks, and whether these are there. */
+  readonly #complete: bigint
+  readonly #opened: bigint
   /** A word for each turn of late epoll sets. */
   readonly #met: readonly bigint[]
 
@@ -67,6 +71,7 @@ export class Processes {
     this.#others = planning.image.processes.length - 1
     const { shared } = planning
     ;[this.#ready, this.#go, this.#done, this.#release] = [shared.word(), shared.word(), shared.word(), shared.word()]
+    ;[this.#complete, this.#opened] = [shared.word(), shared.word()]
     this.#met = Array.from({ length: this.#descriptors.lateTurns }, () => shared.word())
     this.#groups = new Groups(planning)
     this.#forks = new Forks(planning, (program, member) => this.#emitMember(program, member))
@@ -110,6 +115,7 @@ export class Processes {
     emitSignalActions(program, process.signalActions)
     const children = childrenOf(member)
     emitQuietStops(program, children)
+    if (this.#descriptors.leadTo === 'processes') this.#emitLeads(program, index)
     if (index === 0) this.#emitGate(program)
     else this.#emitGateOfOthers(program, member)
     emitAwaitStops(program, children, process.signalActions)
@@ -131,10 +137,17 @@ export class Processes {
     const [leader, ...others] = process.threads
     if (leader === undefined) throw new Error('a process without a thread')
     emitForeground(this.#descriptors.emitter(program, index), this.#planning.image.descriptions, process.pid)
-    this.#descriptors.arm(program, index)
     const threads = new Threads(this.#planning, process)
-    if (hasTimers(process)) emitRestoreIds(program, true)
-    threads.start(program, others)
+    const startThreads = (): void => {
+      if (hasTimers(process)) emitRestoreIds(program, true)
+      threads.start(program, others)
+    }
+    const threadsFirst = this.#descriptors.leadTo === 'threads'
+    if (threadsFirst) startThreads()
+    if (threadsFirst) this.#emitLeads(program, index)
+    this.#descriptors.arm(program, index)
+    // Timers run late by what comes before them.
+    if (!threadsFirst) startThreads()
     this.#emitSignals(program, process, leader, others)
     this.#emitLate(program, index, process)
     emitFutureLocks(program, process)
@@ -149,6 +162,20 @@ export class Processes {
     emitSharedSeccomp(program, process.threads)
     threads.release(program)
     leave(program, process, leader, frame)
+  }
+
+  /** Descriptors that lead to processes or threads: when all of them are there, and before anything tells of what is done to sockets. */
+  #emitLeads(program: Program, index: number): void {
+    if (index === 0) {
+      if (this.#others > 0) program.waitFor(this.#complete, this.#others)
+      this.#descriptors.openLeads(program)
+      if (this.#others > 0) program.add(this.#opened, 1)
+    } else {
+      program.add(this.#complete, 1)
+      this.#descriptors.takeLeads(program, index)
+      program.waitFor(this.#opened, 1)
+    }
+    this.#descriptors.placeLeads(program, index)
   }
 
   /** Signals that pend, and the timers that send them or will. */

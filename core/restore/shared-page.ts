@@ -33,8 +33,8 @@ export class SharedPage {
     this.#start = start
     this.#isThere = isThere
     this.#isTree = processes.length > 1 || zombies.length > 0
-    // Four words for all and one for each turn of epoll sets, which nest five deep at most (EP_MAX_NESTS); at most three for each process: two for a group, one for a nurse.
-    this.#sizeBytes = roundUp(BigInt(4 * (4 + 6 + 3 * (processes.length + zombies.length))))
+    // Eight words for all and one for each turn of epoll sets, which nest five deep at most (EP_MAX_NESTS); at most three for each process: two for a group, one for a nurse.
+    this.#sizeBytes = roundUp(BigInt(4 * (8 + 6 + 3 * (processes.length + zombies.length))))
     const memories = new Map<number, { at: bigint; memory: SharedMemoryModel }>()
     let at = start + this.#sizeBytes
     for (const memory of sharedMemory) {

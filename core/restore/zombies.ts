@@ -1,6 +1,7 @@
 /** Processes that have ended and wait to be reaped: forked, and ended again in the way they did. */
 import type { ZombieModel } from '../image/model.js'
 import type { Program } from '../program/program.js'
+import { emitEnding } from '../resources/ending.js'
 import type { Member } from './family.js'
 import type { Groups } from './groups.js'
 
@@ -8,26 +9,17 @@ const P_PID = 1
 const WEXITED = 4
 const WNOWAIT = 0x0100_0000
 const SIGCHLD = 17
-const SIG_UNBLOCK = 1
 const MASK_BYTES = 8
 const PR_SET_NAME = 15
-const RLIMIT_CORE = 4
 
-export function emitZombie(program: Program, member: Member, { status, name, pid }: ZombieModel, groups: Groups): void {
+export function emitZombie(program: Program, member: Member, { status, name }: ZombieModel, groups: Groups): void {
   const { bundle } = program
   if (member.leadsSession) program.for('session', () => program.call('setsid'))
   groups.emitLost(program, member)
   groups.emit(program, member)
   groups.emitEnds(program, member)
   program.call('prctl', [PR_SET_NAME, bundle.string(name), 0, 0, 0])
-  const signal = status & 0x7f
-  if (signal === 0) {
-    program.call('exit_group', [status >> 8])
-    return
-  }
-  program.call('prlimit64', [0, RLIMIT_CORE, bundle.words(0, 0), 0])
-  program.call('kill', [pid, signal])
-  program.call('rt_sigprocmask', [SIG_UNBLOCK, bundle.words(1n << BigInt(signal - 1)), 0, MASK_BYTES])
+  emitEnding(program, status)
 }
 
 /** They have ended. @returns whether there are any */

@@ -103,6 +103,13 @@ test.each(descriptionKinds.map(({ name }) => name))('a description of kind %s co
   expect(plain(payload)).toMatchObject(plain(written) as object)
 })
 
+test('bytes come back as arrays of their own', () => {
+  const bytes = read(encodeImage(image)).blobs[0]!
+  expect(bytes.constructor).toBe(Uint8Array)
+  expect(bytes.byteOffset).toBe(0)
+  expect(bytes.buffer.byteLength).toBe(bytes.length)
+})
+
 test('what was read is written as the same bytes', () => {
   const bytes = encodeImage(image)
   expect(Buffer.from(encodeImage(read(bytes))).equals(bytes)).toBe(true)

@@ -6,7 +6,7 @@ import { asSeenInside } from './facts.ts'
 import { readLink, readText } from './procfs.ts'
 
 /** Files that have no name but a number, which is a new one after a restore. */
-const NUMBERED = /^(pipe|socket|anon_inode|net|mnt|pid|user|uts|ipc|time|cgroup):/
+const NUMBERED = /^(pipe|socket|anon_inode|pidfd|net|mnt|pid|user|uts|ipc|time|cgroup):/
 
 export interface Descriptor {
   readonly pid: number
@@ -68,10 +68,16 @@ function fdInfo(text: string, numbered: boolean, pids: PidMap): Map<string, stri
     if (PASSING.has(name) || (PASSING_RING.test(line) && name !== 'SqMask' && name !== 'CqMask')) continue
     if (name === 'ino' && numbered) continue
     if (name === 'tfd' || name === 'lock' || name === 'inotify') many.set(name, [...(many.get(name) ?? []), ordered(name, value, pids)])
-    else facts.set(name, value)
+    else facts.set(name, name === 'Pid' || name === 'NSpid' ? pidOf(value, pids) : value)
   }
   for (const [name, lines] of many) facts.set(name, lines.toSorted().join('; '))
   return facts
+}
+
+/** Of a pidfd, in all namespaces from the caller's on; -1 of one that was reaped. Its inode is its process's, which is a new one after a restore. */
+function pidOf(value: string, pids: PidMap): string {
+  const pid = Number(value.split(/\s+/)[0])
+  return pid > 0 ? asSeenInside(pids, pid) : value
 }
 
 /** Epoll entries and locks stand in an order of the kernel's own, and name their owners and files by number. */

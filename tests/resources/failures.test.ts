@@ -8,6 +8,8 @@ const EADDRINUSE = 98
 const EACCES = 13
 const EADDRNOTAVAIL = 99
 const ENODEV = 19
+const EPERM = 1
+const EEXIST = 17
 
 test.each([
   ['bind', 'descriptor 3 (tcp listener): TCP port 3000', EADDRINUSE, 'THAW_PORT_TAKEN'],
@@ -16,6 +18,9 @@ test.each([
   ['bind', 'descriptor 3 (unix socket): name @x', EADDRINUSE, 'THAW_NAME_TAKEN'],
   ['bind', 'descriptor 3 (udp socket): UDP port 53', EADDRNOTAVAIL, 'THAW_ADDRESS_MISSING'],
   ['setsockopt', 'descriptor 3 (udp socket): multicast group 224.0.0.251 on interface 2', ENODEV, 'THAW_INTERFACE_MISSING'],
+  ['bind', 'descriptor 3 (packet socket): interface 2', ENODEV, 'THAW_INTERFACE_MISSING'],
+  ['socket', 'descriptor 3 (raw socket)', EPERM, 'THAW_RAW_PRIVILEGE'],
+  ['mq_open', 'descriptor 3 (message queue)', EEXIST, 'THAW_NAME_TAKEN'],
   ['connect', 'descriptor 3 (tcp connection): TCP connection 127.0.0.1:1 to 127.0.0.1:2', EADDRNOTAVAIL, 'THAW_PORT_TAKEN'],
   ['fcntl', 'descriptor 3 (regular file): POSIX lock', EAGAIN, 'THAW_FILE_LOCKED'],
   ['flock', 'descriptor 3 (regular file): flock', EAGAIN, 'THAW_FILE_LOCKED'],

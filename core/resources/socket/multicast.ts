@@ -97,7 +97,8 @@ function readFilter(seen: SeenDescription, level: number, index: number, group: 
     const length = new Uint8Array(Uint32Array.of(filter.length).buffer)
     native.syscall('getsockopt', [seen.duplicate(), level, MCAST_MSFILTER, filter, length])
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EADDRNOTAVAIL') return undefined
+    // A raw socket of IPv6 has no options of IPv4.
+    if (['EADDRNOTAVAIL', 'ENOPROTOOPT'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
     throw error
   }
   const sources = view.getUint32(COUNT_OFFSET, true)

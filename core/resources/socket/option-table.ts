@@ -10,11 +10,17 @@ export const AF_UNIX = 1
 export const AF_INET = 2
 export const AF_INET6 = 10
 export const AF_NETLINK = 16
+export const AF_PACKET = 17
 export const IPPROTO_IP = 0
 export const IPPROTO_TCP = 6
 export const IPPROTO_UDP = 17
 export const IPPROTO_IPV6 = 41
+export const IPPROTO_ICMPV6 = 58
+export const IPPROTO_RAW = 255
 export const SOL_SOCKET = 1
+export const SOL_PACKET = 263
+
+export const SOCK_RAW = 3
 
 export const IP_OPTIONS = 4
 
@@ -25,6 +31,7 @@ export const SO_LINGER = 13
 export const SO_PASSCRED = 16
 export const SO_ATTACH_FILTER = 26
 export const SO_PEEK_OFF = 42
+export const SO_LOCK_FILTER = 44
 export const SO_BUF_LOCK = 72
 
 export const intOf = (value: Uint8Array): number => new DataView(value.buffer, value.byteOffset).getInt32(0, true)
@@ -49,7 +56,7 @@ const TIMEVAL = 16
  */
 const socketOptions = table(SOL_SOCKET, [
   [1, INT], [SO_REUSEADDR, INT], [5, INT], [6, INT], [9, INT], [10, INT], [11, INT], [12, INT], [SO_LINGER, 8], [15, INT], [SO_PASSCRED, INT], [18, INT],
-  [20, TIMEVAL], [21, TIMEVAL], [25, NAME_BYTES], [29, INT], [34, INT], [35, INT], [36, INT], [37, INT], [40, INT], [43, INT], [44, INT], [45, INT],
+  [20, TIMEVAL], [21, TIMEVAL], [25, NAME_BYTES], [29, INT], [34, INT], [35, INT], [36, INT], [37, INT], [40, INT], [43, INT], [SO_LOCK_FILTER, INT], [45, INT],
   [46, INT], [47, 8], [49, INT], [60, INT], [61, 8], [69, INT], [73, INT], [74, INT], [75, INT], [76, INT], [82, INT], [83, INT],
   [SO_SNDBUF, INT], [SO_RCVBUF, INT], [SO_BUF_LOCK, INT], [SO_PEEK_OFF, INT],
 ]) // prettier-ignore
@@ -90,8 +97,20 @@ const udpOptions = table(IPPROTO_UDP, [[1, INT], [100, INT], [101, INT], [102, I
 /** multicast_if of IPv6, and of IPv4: for connections the kernel has another use for it. */
 const multicastOptions = [...table(IPPROTO_IPV6, [[17, INT]]), ...table(IPPROTO_IP, [[32, INT]])]
 
-export function optionsFor(family: number, protocol: number): readonly OptionEntry[] {
+/** ICMP_FILTER, ICMP6_FILTER; IP_HDRINCL, IPV6_HDRINCL, IPV6_CHECKSUM. */
+const rawOptions = table(IPPROTO_RAW, [[1, INT], [7, INT]]).concat(
+  table(IPPROTO_ICMPV6, [[1, 32]]), table(IPPROTO_IP, [[3, INT]]), table(IPPROTO_IPV6, [[36, INT]]),
+) // prettier-ignore
+
+/** auxdata, origdev, version, reserve, loss, vnet_hdr, timestamp, tx_has_off, qdisc_bypass, ignore_outgoing, vnet_hdr_sz (packet(7)). */
+const packetOptions = table(SOL_PACKET, [
+  [8, INT], [9, INT], [10, INT], [12, INT], [14, INT], [15, INT], [17, INT], [19, INT], [20, INT], [23, INT], [24, INT],
+]) // prettier-ignore
+
+export function optionsFor(family: number, type: number, protocol: number): readonly OptionEntry[] {
   if (family === AF_UNIX || family === AF_NETLINK) return socketOptions
+  if (family === AF_PACKET) return [...packetOptions, ...socketOptions]
   const ip = family === AF_INET6 ? [...ipv6Options, ...ipOptions] : ipOptions
+  if (type === SOCK_RAW) return [...ip, ...rawOptions, ...multicastOptions, ...socketOptions]
   return [...ip, ...(protocol === IPPROTO_TCP ? tcpOptions : [...udpOptions, ...multicastOptions]), ...socketOptions]
 }

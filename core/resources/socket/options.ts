@@ -8,8 +8,19 @@ import type { Cell } from '../../program/bundle.js'
 import type { Program } from '../../program/program.js'
 import { homeOf } from '../description.js'
 import type { SeenDescription, SeenProcess } from '../description.js'
-import { refusal } from '../refusal.js'
-import { intBytes, intOf, optionsFor, SO_ATTACH_FILTER, SO_BUF_LOCK, SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from './option-table.js'
+import { collectFilter, emitFilter, isFilter } from './filter.js'
+import {
+  intBytes,
+  intOf,
+  IPPROTO_TCP,
+  optionsFor,
+  SO_ATTACH_FILTER,
+  SO_BUF_LOCK,
+  SO_RCVBUF,
+  SO_SNDBUF,
+  SOCK_RAW,
+  SOL_SOCKET,
+} from './option-table.js'
 import type { OptionEntry } from './option-table.js'
 
 export interface SocketOption {
@@ -25,27 +36,15 @@ const BUFFER_FACTOR = 2
 
 export function collectOptions(seen: SeenDescription, family: number, type: number, protocol: number): SocketOption[] {
   const fd = seen.duplicate()
-  if (hasFilter(fd))
-    throw refusal(seen, 'THAW_SOCKET_FILTER', 'is a socket with a packet filter, which is not carried', 'Detach the filter in the warm-up.')
+  const filter = collectFilter(seen, type === SOCK_RAW || protocol !== IPPROTO_TCP)
   const usual = usualOptions(homeOf(seen), family, type, protocol)
-  return optionsFor(family, protocol).flatMap((entry, index) => {
+  const others = optionsFor(family, type, protocol).flatMap((entry, index) => {
     const value = readOption(fd, entry)
     const other = usual[index]
     if (value === undefined || (other !== undefined && Buffer.compare(value, other) === 0)) return []
     return [{ level: entry.level, option: entry.option, value }]
   })
-}
-
-/** Asked for none of its instructions, the kernel says how many there are; those of an eBPF program it does not give at all (EACCES). */
-function hasFilter(fd: number): boolean {
-  const instructions = new Uint8Array(4)
-  try {
-    native.syscall('getsockopt', [fd, SOL_SOCKET, SO_ATTACH_FILTER, 0, instructions])
-    return intOf(instructions) > 0
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EACCES') return true
-    throw error
-  }
+  return [...filter, ...others]
 }
 
 type Values = readonly (Uint8Array | undefined)[]
@@ -64,7 +63,7 @@ function usualOptions(process: SeenProcess, family: number, type: number, protoc
 function readFresh({ pid }: SeenProcess, family: number, type: number, protocol: number): Values {
   const fresh = freshSocket(pid, family, type, protocol)
   try {
-    return optionsFor(family, protocol).map((entry) => readOption(fresh, entry))
+    return optionsFor(family, type, protocol).map((entry) => readOption(fresh, entry))
   } finally {
     closeSync(fresh)
   }
@@ -89,14 +88,22 @@ function readOption(fd: number, { level, option, bytes }: OptionEntry): Uint8Arr
   }
 }
 
-const isBuffer = ({ level, option }: SocketOption): boolean =>
-  level === SOL_SOCKET && (option === SO_SNDBUF || option === SO_RCVBUF || option === SO_BUF_LOCK)
+const isSize = ({ level, option }: SocketOption): boolean => level === SOL_SOCKET && (option === SO_SNDBUF || option === SO_RCVBUF)
+const isBuffer = (option: SocketOption): boolean =>
+  isSize(option) || isFilter(option) || (option.level === SOL_SOCKET && option.option === SO_BUF_LOCK)
 
-/** Sets the options in the order of the table; sizes of buffers only if asked for, since a socket is filled before they shrink. */
+/**
+ * Sets the options in the order of the table; sizes of buffers, and filters, only if asked for, since a socket is filled before they
+ * shrink, and whatever these think of it.
+ */
 export function emitOptions(program: Program, fd: Cell, options: readonly SocketOption[], which: 'buffers' | 'others' | 'all'): void {
   for (const option of options) {
     if (which !== 'all' && isBuffer(option) !== (which === 'buffers')) continue
-    const [name, value] = isBuffer(option) && option.option !== SO_BUF_LOCK ? bufferSize(option) : [option.option, option.value]
+    if (option.level === SOL_SOCKET && option.option === SO_ATTACH_FILTER) {
+      program.for('packet filter', () => emitFilter(program, fd, option.value))
+      continue
+    }
+    const [name, value] = isSize(option) ? bufferSize(option) : [option.option, option.value]
     program.for(`option ${option.level}:${option.option}`, () =>
       program.call('setsockopt', [fd, option.level, name, program.bundle.bytes(value), value.length]),
     )
