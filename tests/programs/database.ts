@@ -20,7 +20,7 @@ const isRoot = process.getuid?.() === 0
 export const missingServer = (bin: string): string | undefined => missing(join(bin, 'initdb')) ?? (isRoot ? missing('setpriv') : undefined)
 
 /** A command as an ordinary user, to whom a folder is given: Postgres refuses to run as root. */
-export function asOrdinary(folder: Folder, command: readonly [string, ...string[]]): readonly [string, ...string[]] {
+export function asOrdinary(folder: Pick<Folder, 'path'>, command: readonly [string, ...string[]]): readonly [string, ...string[]] {
   if (!isRoot) return command
   chownSync(folder.path, NOBODY, NOBODY)
   return ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', '--inh-caps=-all', ...command]
