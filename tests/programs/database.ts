@@ -44,7 +44,7 @@ export class PostgresFiles implements Disposable {
   putBack(): void {
     this.#copy(this.#folder.file('kept'), this.#folder.file('data'))
     for (const path of this.#shared) this.#copy(this.#folder.file(basename(path)), path)
-    for (const name of ['trigger', 'report', 'output']) rmSync(this.#folder.file(name), { force: true })
+    rmSync(this.#folder.file('output'), { force: true })
   }
 
   #copy(from: string, to: string): void {

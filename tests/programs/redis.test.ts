@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { missing } from './installed.ts'
 import { RedisClient, type Reply } from './resp.ts'
-import { Folder, Running, sharedHost, untilIdle } from './running.ts'
+import { COPIES, Folder, Running, sharedHost, untilIdle } from './running.ts'
 
 const host = sharedHost()
 const PORT = 6379
@@ -52,15 +52,12 @@ for (const appendOnly of ['no', 'yes'] as const) {
     await fill(original)
     await untilIdle()
 
-    await using copy = await original.comeBack()
-    await use(copy, 2)
-    await using second = await copy.comeBack()
-    await use(second, 3)
+    await original.useCopies((copy, before) => use(copy, before + 2))
 
     if (appendOnly === 'no') return
-    await second[Symbol.asyncDispose]()
+    // The file is the host's: each copy has appended to it.
     await using fresh = await start(folder, appendOnly)
-    await use(fresh, 4)
+    await use(fresh, COPIES + 3)
   })
 }
 
