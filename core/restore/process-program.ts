@@ -33,7 +33,7 @@ import type { Member } from './family.js'
 import { Forks } from './forks.js'
 import { Groups } from './groups.js'
 import { emitAdvice, emitGuarded, emitGuards, emitInstanceAdvice, emitMapping, emitSeal, writableMapping } from './mapping-program.js'
-import { emitForkedMemory, emitForksOfFirst } from './forked-memory.js'
+import { emitForkedLayout, emitForkedMemory, emitForks, emitStrange } from './forked-memory.js'
 import type { Planning } from './planning.js'
 import { keysOf } from './template-program.js'
 import { emitLeader, leave, placeFrame, Threads } from './threads.js'
@@ -98,8 +98,12 @@ export class Processes {
     const process = member.process
     if (process === undefined) throw new Error('a member that is neither a process nor a zombie')
     const index = this.#planning.image.processes.indexOf(process)
-    this.#emitFamily(program, member)
-    if (index > 0) emitForkedMemory(program, this.#planning, process)
+    const isInPlace = this.#planning.inheritance.isInPlace(process)
+    if (index > 0) emitStrange(program, this.#planning, process)
+    if (index > 0 && isInPlace) emitForkedMemory(program, this.#planning, process)
+    this.#emitFamily(program, member, process)
+    if (index > 0 && !isInPlace) emitForkedMemory(program, this.#planning, process)
+    if (index > 0) emitForkedLayout(program, this.#planning, process)
     emitFreedKeys(program, keysOf(this.#planning.image), process.memory.protectionKeys)
     this.#groups.emit(program, member)
     this.#descriptors.place(program, index)
@@ -195,15 +199,14 @@ export class Processes {
   }
 
   /** Those that stayed in the session that this process leaves come first. */
-  #emitFamily(program: Program, member: Member): void {
-    const children = [...member.elder, ...member.younger]
+  #emitFamily(program: Program, member: Member, process: ProcessModel): void {
     const fork = (): void => {
       this.#forks.emit(program, member.elder)
       if (member.leadsSession) this.#emitSession(program, member)
       this.#forks.emit(program, member.younger)
       this.#groups.emitLost(program, member)
     }
-    if (children.length > 0 && member === this.#planning.family.first) emitForksOfFirst(program, this.#planning, fork)
+    if (member.elder.length + member.younger.length > 0) emitForks(program, this.#planning, process, fork)
     else fork()
   }
 
