@@ -186,7 +186,7 @@ export class Processes {
     const close = (): unknown => program.call('close_range', [this.#planning.serviceBase, HIGHEST_FD, 0])
     if (index > 0) {
       close()
-      program.add(this.#done, 1)
+      program.add(this.#done, 1, this.#others)
       // One that is to stop does so while its parent waits for it, and goes on when somebody says so.
       if (!stopped) program.waitFor(this.#release, 1)
       return
@@ -237,7 +237,7 @@ export class Processes {
   #emitGateOfOthers(program: Program, { isSibling }: Member): void {
     program.for('gate', () => {
       if (isSibling) this.#awaitAdoption(program)
-      program.add(this.#ready, 1)
+      program.add(this.#ready, 1, this.#others)
       program.waitFor(this.#go, 1)
       program.call('setns', [this.#planning.spawn.time, CLONE_NEWTIME])
     })
