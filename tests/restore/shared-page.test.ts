@@ -1,15 +1,15 @@
 /** Memory that processes share is made ahead, by the spare; where that fails, the first process makes it, or tells why it cannot. */
 
 import { execFileSync } from 'node:child_process'
-import { openSync, readFileSync } from 'node:fs'
+import { openSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { checkpoint, closeCheckpointPool, openHost, type Template } from '../../dist/core/index.js'
+import { checkpoint, closeCheckpointPool, openHost } from '../../dist/core/index.js'
 import { FixtureProgram } from '../fixtures/program.ts'
 import { missing } from '../programs/installed.ts'
+import { spareOf } from './spare.ts'
 
 const nothing = openSync('/dev/null', 'r+')
 const stdio = [nothing, nothing, nothing] as const
-const RECVMSG = 47
 
 test('what a spare cannot make, the first process makes', async ({ skip }) => {
   skip(missing('prlimit') !== undefined, missing('prlimit'))
@@ -40,11 +40,3 @@ test('what a spare cannot make, the first process makes', async ({ skip }) => {
 })
 
 const limitAddresses = (pid: number, bytes: string): unknown => execFileSync('prlimit', [`--pid=${pid}`, `--as=${bytes}:`])
-
-/** The next spare, once it waits to be asked. */
-async function spareOf({ pid }: Template): Promise<number> {
-  const spare = (): number => Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim())
-  const call = (): string => (spare() === 0 ? '' : readFileSync(`/proc/${spare()}/syscall`, 'utf8'))
-  await expect.poll(call, { interval: 5, timeout: 20_000 }).toMatch(new RegExp(`^${RECVMSG} `))
-  return spare()
-}
