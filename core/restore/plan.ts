@@ -101,7 +101,7 @@ function placeBeside(
   const stows = new Map<ProcessModel, Stow>()
   let at = shared.end
   for (const process of image.processes.slice(1)) {
-    const stow = new Stow(process.memory, inheritance.of(process), at)
+    const stow = new Stow(process.memory, at, inheritance.of(process))
     stows.set(process, stow)
     at = stow.range.end
   }

@@ -19,8 +19,8 @@ export class Stow {
   readonly #places = new Map<Mapping, bigint>()
   readonly range: AddressRange
 
-  /** @param inherited what comes by the fork itself @param start where there is room, as much as `range` then says */
-  constructor(memory: MemoryModel, inherited: ReadonlySet<Mapping>, start: bigint) {
+  /** @param start where there is room, as much as `range` then says @param inherited what comes by the fork itself */
+  constructor(memory: MemoryModel, start: bigint, inherited: ReadonlySet<Mapping> = new Set()) {
     let at = start
     let before: Mapping | undefined
     for (const mapping of memory.mappings.filter((candidate) => isStowed(candidate, memory) && !inherited.has(candidate))) {
