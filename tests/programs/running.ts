@@ -1,6 +1,6 @@
 /** Programs as people have them, in sandboxes: started, checkpointed, brought back, and talked to by a client as if nothing had been. */
 
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -177,7 +177,11 @@ export class Running implements AsyncDisposable {
   /** Has a program of the fixtures' protocol check itself: the lines of its report. */
   async check(): Promise<string[]> {
     writeFileSync(this.folder.file('trigger'), '')
-    await expect.poll(() => this.folder.text('report'), { interval: 10, timeout: 20_000 }).toMatch(/\n$/)
+    try {
+      await expect.poll(() => this.folder.text('report'), { interval: 10, timeout: 20_000 }).toMatch(/\n$/)
+    } catch (error) {
+      throw new Error(`no report from pid ${this.pid}, whose threads are: ${threadsOf(this.pid)}`, { cause: error })
+    }
     const report = this.folder.text('report').trim().split('\n')
     for (const name of ['trigger', 'report']) rmSync(this.folder.file(name))
     return report
@@ -186,6 +190,14 @@ export class Running implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#owner[Symbol.asyncDispose]()
   }
+}
+
+/** What the threads of a process do, for who has to find out why it does nothing. */
+function threadsOf(pid: number): string {
+  if (!existsSync(`/proc/${pid}/task`)) return 'gone'
+  const describe = (tid: string): string =>
+    ['comm', 'wchan', 'syscall'].map((name) => readFileSync(`/proc/${pid}/task/${tid}/${name}`, 'utf8').trim()).join(' ')
+  return readdirSync(`/proc/${pid}/task`).map(describe).join('; ')
 }
 
 async function withStreams<T>(folder: Folder, use: (stdio: readonly [number, number, number]) => Promise<T>): Promise<T> {
