@@ -175,7 +175,7 @@ export class Processes {
   #emitLate(program: Program, index: number, { stopped }: ProcessModel): void {
     const waits = this.#others > 0 && !stopped && this.#descriptors.hasLate(index)
     this.#met.forEach((word, turn) => {
-      if (this.#others > 0) program.add(word, 1)
+      if (this.#others > 0) program.add(word, 1, this.#others + 1)
       if (waits) program.for('epoll sets', () => program.waitFor(word, this.#others + 1))
       this.#descriptors.watchLate(program, index, turn)
     })
