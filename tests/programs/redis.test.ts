@@ -67,6 +67,10 @@ async function use(redis: Running, starts: number): Promise<void> {
     await using client = await open(redis)
     await expectData(client)
     expect(await client.call('INCR', 'starts')).toBe(starts)
+    // Redis puts writing off for as long as the disk is busy with what it wrote before (appendfsync everysec), and answers all the same.
+    const unwritten = async (): Promise<string> =>
+      /^aof_buffer_length:(\d+)/m.exec(String(await client.call('INFO', 'persistence')))?.[1] ?? '0'
+    await expect.poll(unwritten, { interval: 10, timeout: 20_000 }).toBe('0')
   }
   await untilIdle()
 }
