@@ -16,12 +16,12 @@ interface Options {
 }
 
 const unusual = programs.filter(({ onlyIfNamed }) => onlyIfNamed).map(({ name }) => name)
-const usual = programs.filter(({ onlyIfNamed }) => onlyIfNamed === undefined)
+const usual = programs.filter(({ onlyIfNamed, missing }) => onlyIfNamed === undefined && missing === undefined)
 
 const { rows, repeats, json, markdown } = new Command('bench')
   .option(
     '--rows <names>',
-    `some of ${programs.map(({ name }) => name).join(',')}; without, all but ${unusual.join(',')}`,
+    `some of ${programs.map(({ name }) => name).join(',')}; without, all but ${unusual.join(',')} and what is not installed`,
     parseRows,
     usual,
   )

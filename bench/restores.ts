@@ -39,7 +39,8 @@ export interface Restores {
 
 export async function measureRestores(subject: Subject, templates: Templates): Promise<Restores> {
   const { megabytes, threads, processes, repeats } = subject
-  await using floor = await Floor.open({ megabytes, threads, processes, network: 'host' })
+  const shared = subject.program.ownNetwork ? 'new' : 'host'
+  await using floor = await Floor.open({ megabytes, threads, processes, network: shared })
   await using floorNet = await Floor.open({ megabytes, threads, processes, network: 'new' })
   const times = {
     floor: [] as number[],

@@ -17,12 +17,12 @@ export interface Row {
   readonly standstillMs: number
   /** From an image on disk to a template that can be forked, huge pages collapsed. */
   readonly loadMs: number
-  /** From the request until the first instruction of the copy, in fresh namespaces: with the network of the host, and with one of its own. */
+  /** From the request until the first instruction of the copy, in fresh namespaces: with the network of the host, and with one of its own; with one of its own both times where a program needs it. */
   readonly restoreMs: Percentiles
   readonly restoreNetMs: Percentiles
   /** What a test waits for when a copy, with a network of its own, stands by. */
   readonly waitMs: Percentiles
-  /** The median of namespaces and forks of the same size and number of threads and processes, with the network of the host: the least that `restoreMs` could be. */
+  /** The median of namespaces and forks of the same size and number of threads and processes, with the network of `restoreMs`: the least that `restoreMs` could be. */
   readonly floorMs: number
   readonly criu: CriuResult
   readonly imageBytes: number

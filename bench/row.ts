@@ -14,12 +14,13 @@ const COLD_STARTS = 3
 const MEGABYTE = 1 << 20
 
 export async function measureRow(host: Host, program: Program, repeats: number): Promise<MeasuredRow> {
+  if (program.missing !== undefined) throw new Error(program.missing)
   using place = await newPlace()
   const coldMs = median(await coldStarts(host, program))
   const { folder, ...checkpoints } = await checkpointOf(host, program, place)
   await using image = await openImage(folder)
   await using own = await load(image, host, 'new')
-  await using shared = await load(image, host, 'host')
+  await using shared = await load(image, host, program.ownNetwork ? 'new' : 'host')
   const processes = image.model.processes.length
   const size = { megabytes: Math.round(image.sizeBytes / MEGABYTE), threads: threadsOf(image) - processes, processes }
   const restores = await measureRestores({ program, place, repeats, ...size }, { host: shared.template, new: own.template })

@@ -44,10 +44,15 @@ static void store(uint64_t address, int64_t value, int width)
 	}
 }
 
-/* Not FUTEX_PRIVATE: the word may lie in memory that several processes share. */
-static void add_and_wake(uint32_t *word, uint32_t delta)
+/*
+ * Not FUTEX_PRIVATE: the word may lie in memory that several processes share. Who waits for many to add is woken once, by the last of them.
+ */
+static void add_and_wake(uint32_t *word, uint32_t delta, uint32_t awaited)
 {
-	__atomic_add_fetch(word, delta, __ATOMIC_SEQ_CST);
+	uint32_t now = __atomic_add_fetch(word, delta, __ATOMIC_SEQ_CST);
+
+	if (awaited != 0 && now != awaited)
+		return;
 	raw_syscall(__NR_futex, (long)word, FUTEX_WAKE, 0x7fffffff, 0, 0, 0);
 }
 
@@ -126,7 +131,7 @@ static int64_t perform(struct thaw_bundle *bundle, const struct thaw_op *op)
 	case THAW_OP_LOAD: return load((uint64_t)a[0], op->nr);
 	case THAW_OP_STORE: store((uint64_t)a[0], a[1], op->nr); return 0;
 	case THAW_OP_COPY: copy_bytes((void *)a[0], (const void *)a[1], (uint64_t)a[2]); return 0;
-	case THAW_OP_ADD: add_and_wake((uint32_t *)a[0], (uint32_t)a[1]); return 0;
+	case THAW_OP_ADD: add_and_wake((uint32_t *)a[0], (uint32_t)a[1], (uint32_t)a[2]); return 0;
 	case THAW_OP_WAIT: wait_for((uint32_t *)a[0], (uint32_t)a[1]); return 0;
 	case THAW_OP_JUMP: return compare(op->nr, a[0], a[1]);
 	case THAW_OP_LEAVE: leave(a[0]);

@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #define THAW_MAGIC 0x57414854u /* "THAW" */
-#define THAW_VERSION 1
+#define THAW_VERSION 2
 
 /* An invalid system call number that a parasite makes to say "done": its tracer catches the entry; untraced it is a harmless ENOSYS. */
 #define THAW_MARKER_SYSCALL 0x7468
@@ -33,7 +33,7 @@ enum thaw_code {
 	THAW_OP_LOAD,        /* out = *args[0], zero-extended from `nr` bytes */
 	THAW_OP_STORE,       /* *args[0] = args[1], `nr` bytes */
 	THAW_OP_COPY,        /* memcpy(args[0], args[1], args[2]) */
-	THAW_OP_ADD,         /* atomically *(uint32_t *)args[0] += args[1], then wake all waiters */
+	THAW_OP_ADD,         /* atomically *(uint32_t *)args[0] += args[1], then, if args[2] is 0 or what it now is, wake all waiters */
 	THAW_OP_WAIT,        /* futex-wait until *(uint32_t *)args[0] == args[1] */
 	THAW_OP_JUMP,        /* if args[0] <nr> args[1], go on at operation `target` of this program */
 	THAW_OP_LEAVE,       /* rt_sigreturn with the ucontext at args[0] */

@@ -12,28 +12,33 @@ const IDLE_MS = 20
 export interface FixtureOptions {
   readonly name: string
   readonly repeats: number
-  readonly program: string
-  readonly arguments: readonly number[]
+  /** What it is called by, before the two files of the protocol. */
+  readonly command: (place: Place) => readonly [string, ...string[]]
+  readonly arguments: (place: Place) => readonly string[]
   readonly onlyIfNamed?: true
 }
+
+/** One in C. */
+export const built = (program: string): [string] => [fileURLToPath(new URL(`../../build/Release/fixtures/${program}`, import.meta.url))]
 
 export class Fixture implements Program {
   readonly name: string
   readonly repeats: number
   readonly onlyIfNamed?: true
-  readonly #command: readonly string[]
+  readonly #options: FixtureOptions
 
-  constructor({ name, repeats, program, arguments: args, onlyIfNamed }: FixtureOptions) {
-    this.name = name
-    this.repeats = repeats
-    if (onlyIfNamed === true) this.onlyIfNamed = onlyIfNamed
-    const path = fileURLToPath(new URL(`../../build/Release/fixtures/${program}`, import.meta.url))
-    this.#command = [path, ...args.map(String)]
+  constructor(options: FixtureOptions) {
+    this.name = options.name
+    this.repeats = options.repeats
+    if (options.onlyIfNamed === true) this.onlyIfNamed = true
+    this.#options = options
   }
 
-  command({ folder }: Place): Command {
-    const [command = '', ...args] = this.#command
-    return { command, args: [join(folder, 'trigger'), join(folder, 'report'), ...args], cwd: folder, env: {} }
+  command(place: Place): Command {
+    const { folder } = place
+    const [command, ...args] = this.#options.command(place)
+    const own = this.#options.arguments(place)
+    return { command, args: [...args, join(folder, 'trigger'), join(folder, 'report'), ...own], cwd: folder, env: {} }
   }
 
   async ready(_connect: Connect, _place: Place, stdout: string): Promise<void> {
@@ -62,8 +67,9 @@ export class Fixture implements Program {
   }
 }
 
-/** It waits for somebody to open its named pipe. @returns whether it was waiting */
+/** One in C waits for somebody to open its named pipe, others look for the trigger. @returns whether it was waiting */
 function wake(fifo: string): boolean {
+  if (!existsSync(fifo)) return true
   try {
     closeSync(openSync(fifo, constants.O_WRONLY | constants.O_NONBLOCK))
     return true

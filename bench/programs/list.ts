@@ -1,6 +1,7 @@
 /** The rows, in the order of the table. */
 import { fileURLToPath } from 'node:url'
-import { Fixture } from './fixture.ts'
+import { Api, PostgresClients } from './databases.ts'
+import { built, Fixture } from './fixture.ts'
 import type { Program } from './program.ts'
 import { Server } from './server.ts'
 
@@ -23,11 +24,11 @@ function shop(name: string, node: string): Program {
 }
 
 const heap = (megabytes: number, repeats: number): Program =>
-  new Fixture({ name: `c-${megabytes}mb`, repeats, program: 'heap', arguments: [megabytes] })
+  new Fixture({ name: `c-${megabytes}mb`, repeats, command: () => built('heap'), arguments: () => [`${megabytes}`] })
 
 /** One with so many children: a megabyte that all inherited, and 100 KB each of their own. */
 const processes = (count: number, options: { repeats: number; onlyIfNamed?: true }): Program =>
-  new Fixture({ name: `processes-${count}`, program: 'processes', arguments: [count], ...options })
+  new Fixture({ name: `processes-${count}`, command: () => built('processes'), arguments: () => [`${count}`], ...options })
 
 const python = new Server({
   name: 'python',
@@ -50,8 +51,10 @@ export const programs: readonly Program[] = [
   heap(100, REPEATS),
   heap(500, REPEATS_OF_BIG),
   heap(1000, REPEATS_OF_BIG),
-  new Fixture({ name: 'threads-200', repeats: REPEATS, program: 'many-threads', arguments: [199] }),
+  new Fixture({ name: 'threads-200', repeats: REPEATS, command: () => built('many-threads'), arguments: () => ['199'] }),
   processes(10, { repeats: REPEATS }),
   processes(100, { repeats: REPEATS_OF_BIG }),
   processes(1000, { repeats: REPEATS_OF_HUGE, onlyIfNamed: true }),
+  new PostgresClients('postgres-18', REPEATS),
+  new Api('api-20', REPEATS),
 ]

@@ -25,6 +25,10 @@ export interface Program {
   readonly repeats: number
   /** Set for what takes minutes. */
   readonly onlyIfNamed?: true
+  /** Why it cannot be started on this machine, if it cannot. */
+  readonly missing?: string | undefined
+  /** Set for what has ports or connections that only a network of its own is sure to have free: its copies then always get one. */
+  readonly ownNetwork?: true
   command(place: Place): Command
   /** Resolves once it does its work. Its standard output goes to `stdout`, a file. */
   ready(connect: Connect, place: Place, stdout: string): Promise<void>

@@ -13,6 +13,8 @@ export interface ServerOptions {
   /** A path that is answered with 200. */
   readonly path: string
   readonly warmUp: readonly { readonly method: string; readonly path: string }[]
+  /** Where it cannot choose; otherwise that of its place. */
+  readonly port?: number
 }
 
 export class Server implements Program {
@@ -38,13 +40,22 @@ export class Server implements Program {
     }
   }
 
-  async warmUp(connect: Connect, { port }: Place): Promise<void> {
-    for (const { method, path } of this.#options.warmUp) await fetchFrom(connect, port, path, method)
+  async warmUp(connect: Connect, place: Place): Promise<void> {
+    for (const { method, path } of this.#options.warmUp) await fetchFrom(connect, this.#portIn(place), path, method)
   }
 
-  async use(connect: Connect, { port }: Place): Promise<void> {
-    const { status } = await fetchFrom(connect, port, this.#options.path)
+  async use(connect: Connect, place: Place): Promise<void> {
+    await this.get(connect, place, this.#options.path)
+  }
+
+  protected async get(connect: Connect, place: Place, path: string): Promise<string> {
+    const { status, body } = await fetchFrom(connect, this.#portIn(place), path)
     if (status !== 200) throw new Error(`${this.name} answered with ${status}`)
+    return body
+  }
+
+  #portIn({ port }: Place): number {
+    return this.#options.port ?? port
   }
 
   verify(connect: Connect, place: Place): Promise<void> {

@@ -131,9 +131,9 @@ export class Program {
     this.#push(format.OP_COPY, 0, 'copy', [to, from, lengthBytes], 'any')
   }
 
-  /** Atomically adds to a 32-bit word and wakes who waits for it. */
-  add(address: Argument, delta: number): void {
-    this.#push(format.OP_ADD, 0, 'add', [address, delta], 'any')
+  /** Atomically adds to a 32-bit word and wakes who waits for it. @param awaited the one value that anybody waits for, if there is only one */
+  add(address: Argument, delta: number, awaited?: number): void {
+    this.#push(format.OP_ADD, 0, 'add', awaited === undefined ? [address, delta] : [address, delta, awaited], 'any')
   }
 
   /** Sleeps until the 32-bit word has this value. */

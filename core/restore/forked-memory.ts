@@ -1,4 +1,8 @@
-/** The memory of processes that are forked from the first: what a fork brings along goes, what was kept for them comes to its place. */
+/**
+ * The memory of processes that are forked from others: what a fork brings along and is not theirs goes, what was kept for them comes to its
+ * place, and what their own forks are not to have is not copied.
+ */
+import type { AddressRange } from '../checkpoint/space.js'
 import type { ProcessModel } from '../image/model.js'
 import type { Program } from '../program/program.js'
 import { emitAdvice, emitMapping, emitProtection, emitSeal, needsProtecting } from './mapping-program.js'
@@ -10,36 +14,58 @@ const TASK_SIZE = 0x7fff_ffff_f000n
 const MADV_DONTFORK = 10
 const MADV_DOFORK = 11
 
-/** The first process's own memory stands at its final addresses: its forks are not to copy it. The vDSO is, as there is no other. */
-export function emitForksOfFirst(program: Program, { region, root, stows }: Planning, fork: () => void): void {
-  const vdso = vdsoRange(root.memory)
-  const kept = [region, ...(vdso === undefined ? [] : [vdso])].toSorted((a, b) => (a.start < b.start ? -1 : 1))
-  const gaps = [...kept, { start: TASK_SIZE, end: TASK_SIZE }].map(({ start }, i) => ({ start: kept[i - 1]?.end ?? 0n, end: start }))
+/** Of what a process has in place, its forks copy what one of them inherits. The vDSO comes along, as there is no other. */
+export function emitForks(program: Program, planning: Planning, process: ProcessModel, fork: () => void): void {
+  const { region, root, stows, inheritance } = planning
+  const vdso = inheritance.isInPlace(process) ? vdsoRange(process.memory) : inheritance.vdsoFor(process)
   // Between mappings there are holes, which the kernel tells of (ENOMEM) when it is done with the rest.
   const advise = (advice: number): void => {
-    for (const { start, end } of gaps) if (start < end) program.call('madvise', [start, end - start, advice], 'any')
+    for (const { start, end } of gapsBetween([region, vdso, ...inheritance.handedDownBy(process)]))
+      program.call('madvise', [start, end - start, advice], 'any')
   }
   program.for('forks', () => advise(MADV_DONTFORK))
-  for (const stow of stows.values()) stow.emitForked(program, false)
+  if (process === root) for (const stow of stows.values()) stow.emitForked(program, false)
   fork()
   program.for('forks', () => advise(MADV_DOFORK))
 }
 
-/** In the forked process, after its own forks. */
+/** What others inherit of the process that has forked this one. */
+export function emitStrange(program: Program, { region, inheritance }: Planning, process: ProcessModel): void {
+  const strange = inheritance.strangeTo(process)
+  program.for('memory', () => {
+    for (const { start, end } of gapsBetween([region, inheritance.vdsoFor(process), ...inheritance.of(process)]))
+      if (strange.some((mapping) => start <= mapping.start && mapping.end <= end)) program.call('munmap', [start, end - start])
+  })
+}
+
+function gapsBetween(kept: readonly (AddressRange | undefined)[]): AddressRange[] {
+  const sorted = kept.filter((range) => range !== undefined).toSorted((a, b) => (a.start < b.start ? -1 : 1))
+  const gaps = [...sorted, { start: TASK_SIZE, end: TASK_SIZE }].map(({ start }, i) => ({ start: sorted[i - 1]?.end ?? 0n, end: start }))
+  return gaps.filter(({ start, end }) => start < end)
+}
+
+/** Before its own forks if it hands anything down, otherwise after them. */
 export function emitForkedMemory(program: Program, planning: Planning, process: ProcessModel): void {
-  const { stows, root } = planning
+  const { stows, inheritance } = planning
   const { memory } = process
   const stow = stows.get(process)
+  const inherited = inheritance.of(process)
   program.for('memory', () => {
     emitVdso(program, planning, process)
     stow?.emitForked(program, true)
     stow?.emitBack(program)
     for (const mapping of mappedOf(memory)) {
-      if (stow?.has(mapping) === true) continue
+      if (stow?.has(mapping) === true || inherited.has(mapping)) continue
       emitMapping(program, mapping, needsProtecting(mapping, memory.pages), undefined)
       emitProtection(program, mapping, memory.pages)
       emitAdvice(program, mapping)
     }
+  })
+}
+
+/** After its forks: nothing of another program may be mapped any more, and what is sealed cannot be unmapped. */
+export function emitForkedLayout(program: Program, { root }: Planning, { memory }: ProcessModel): void {
+  program.for('memory', () => {
     for (const mapping of mappedOf(memory)) emitSeal(program, mapping)
   })
   const { executable } = memory
@@ -47,15 +73,16 @@ export function emitForkedMemory(program: Program, planning: Planning, process: 
   program.for('layout', () => emitLayout(program, memory, !isSame))
 }
 
-/** From where the first process has it. */
-function emitVdso(program: Program, { root, region }: Planning, { memory }: ProcessModel): void {
-  const [there, here] = [vdsoRange(root.memory), vdsoRange(memory)]
+/** From where it was when the process was forked. */
+function emitVdso(program: Program, { root, region, inheritance }: Planning, process: ProcessModel): void {
+  const [there, here] = [inheritance.vdsoFor(process), vdsoRange(process.memory)]
   if (there === undefined || there.start === here?.start) return
   const parts = vdsoOf(root.memory)
   if (here === undefined) {
     program.call('munmap', [there.start, there.end - there.start])
     return
   }
-  emitMove(program, parts, there.start, there.start, region.spare)
-  emitMove(program, parts, region.spare, there.start, here.start)
+  const origin = parts[0]?.start ?? 0n
+  emitMove(program, parts, there.start, origin, region.spare)
+  emitMove(program, parts, region.spare, origin, here.start)
 }

@@ -14,7 +14,9 @@ import type { Stow } from './stow.js'
 const CLONE_PARENT = 0x8000
 const SIGCHLD = 17
 const WALL = 0x4000_0000
-/** How many of one kind a process forks, nurses or children. */
+/** How many children are forked without nurses: a nurse costs a fork of its own, and the memory of its batch is copied twice. */
+const MOST_ALONE = 20
+/** How many of one kind a process forks otherwise, nurses or children. */
 const BATCH = 12
 
 export class Forks {
@@ -35,7 +37,7 @@ export class Forks {
 
   emit(program: Program, children: readonly Member[]): void {
     // Siblings are children of init, and a nurse's pid can only be chosen where all are ours.
-    const alone = children.length <= BATCH || this.#planning.options.pidNamespace === 'current'
+    const alone = children.length <= MOST_ALONE || this.#planning.options.pidNamespace === 'current'
     const batched = alone ? [] : children.filter(({ isSibling }) => !isSibling)
     for (const child of children) if (!batched.includes(child)) this.#fork(program, child, child.isSibling)
     this.#forkAll(program, batched, program)
@@ -43,11 +45,11 @@ export class Forks {
 
   /** @param parent whose children they become; another program is a nurse's */
   #forkAll(program: Program, children: readonly Member[], parent: Program): void {
-    if (children.length <= BATCH) {
+    if (children.length <= MOST_ALONE) {
       for (const child of children) this.#fork(program, child, program !== parent)
       return
     }
-    const size = Math.max(BATCH, Math.ceil(children.length / BATCH))
+    const size = Math.ceil(children.length / Math.min(BATCH, Math.ceil(children.length / BATCH)))
     for (let at = 0; at < children.length; at += size) this.#nurse(program, children.slice(at, at + size), parent)
   }
 

@@ -68,7 +68,7 @@ export class Groups {
       } else {
         program.waitFor(group.founded, 1)
         program.call('setpgid', [0, groupId])
-        program.add(group.joined, 1)
+        program.add(group.joined, 1, group.size)
       }
     })
   }

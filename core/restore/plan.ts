@@ -14,6 +14,7 @@ import { readOwn } from './own.js'
 import { SPAWN_DESCRIPTORS } from './planning.js'
 import type { PlanOptions, Planning, SpawnDescriptors } from './planning.js'
 import { familyOf } from './family.js'
+import { Inheritance } from './inheritance.js'
 import { Processes } from './process-program.js'
 import { SharedPage } from './shared-page.js'
 import { Stow } from './stow.js'
@@ -52,7 +53,10 @@ function compileAll(image: ImageModel, options: PlanOptions): Plan {
   if (root === undefined) throw new Error('an image without a process')
   const code = interpreterCode()
   const taken = image.processes.flatMap(({ memory }) => memory.mappings)
-  const base = findHole(taken, REGION_BYTES + roomBeside(image))
+  const family = familyOf(image)
+  const inheritance = new Inheritance(family)
+  const room = placeBeside(image, inheritance, 0n, 0n).end
+  const base = findHole(taken, REGION_BYTES + room)
   const bundle = new Bundle(base + BigInt(code.length))
   // The first data: where thaw-init leaves the address of its vDSO and finds the stack (native/init/template.c).
   const handover = bundle.allocate(16)
@@ -64,10 +68,11 @@ function compileAll(image: ImageModel, options: PlanOptions): Plan {
     options,
     bundle,
     root,
-    family: familyOf(image),
-    ...placeBeside(image, base + REGION_BYTES, bundle.allocate(8)),
+    family,
+    inheritance,
+    ...placeBeside(image, inheritance, base + REGION_BYTES, bundle.allocate(8)),
     serviceBase: serviceBase(image),
-    region: { start: base, end: base + REGION_BYTES + roomBeside(image), spare: base + REGION_BYTES - SPARE_BYTES },
+    region: { start: base, end: base + REGION_BYTES + room, spare: base + REGION_BYTES - SPARE_BYTES },
     spawn: Object.fromEntries(SPAWN_DESCRIPTORS.map((name) => [name, bundle.cell(name)])) as unknown as SpawnDescriptors,
     pageFile: bundle.cell('pages'),
     control: bundle.cell('control'),
@@ -86,19 +91,22 @@ function compileAll(image: ImageModel, options: PlanOptions): Plan {
 }
 
 /** What stands beside the interpreter: shared words and memory, and the memory of processes other than the first. */
-function placeBeside(image: ImageModel, start: bigint, isThere: bigint): Pick<Planning, 'shared' | 'stows'> & { readonly end: bigint } {
+function placeBeside(
+  image: ImageModel,
+  inheritance: Inheritance,
+  start: bigint,
+  isThere: bigint,
+): Pick<Planning, 'shared' | 'stows'> & { readonly end: bigint } {
   const shared = new SharedPage(image, start, isThere)
   const stows = new Map<ProcessModel, Stow>()
   let at = shared.end
   for (const process of image.processes.slice(1)) {
-    const stow = new Stow(process.memory, at)
+    const stow = new Stow(process.memory, at, inheritance.of(process))
     stows.set(process, stow)
     at = stow.range.end
   }
   return { shared, stows, end: at }
 }
-
-const roomBeside = (image: ImageModel): bigint => placeBeside(image, 0n, 0n).end
 
 function encode(code: Uint8Array, bundle: Bundle, handover: bigint, stackTop: bigint): Uint8Array {
   const encoded = bundle.encode()

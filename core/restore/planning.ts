@@ -3,6 +3,7 @@ import type { ImageModel, ProcessModel } from '../image/model.js'
 import type { Bundle, Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import type { Family } from './family.js'
+import type { Inheritance } from './inheritance.js'
 import type { Own } from './own.js'
 import type { SharedPage } from './shared-page.js'
 import type { Stow } from './stow.js'
@@ -27,6 +28,7 @@ export interface Planning {
   /** The first process, which opens the tree's descriptions and forks the others. */
   readonly root: ProcessModel
   readonly family: Family
+  readonly inheritance: Inheritance
   readonly stows: ReadonlyMap<ProcessModel, Stow>
   readonly shared: SharedPage
   /** First descriptor number that no process of the tree uses: ours stand from here on. */

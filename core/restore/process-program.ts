@@ -34,7 +34,7 @@ import type { Member } from './family.js'
 import { Forks } from './forks.js'
 import { Groups } from './groups.js'
 import { emitAdvice, emitGuarded, emitGuards, emitInstanceAdvice, emitMapping, emitSeal, writableMapping } from './mapping-program.js'
-import { emitForkedMemory, emitForksOfFirst } from './forked-memory.js'
+import { emitForkedLayout, emitForkedMemory, emitForks, emitStrange } from './forked-memory.js'
 import type { Planning } from './planning.js'
 import { keysOf } from './template-program.js'
 import { emitLeader, leave, placeFrame, Threads } from './threads.js'
@@ -103,8 +103,12 @@ export class Processes {
     const process = member.process
     if (process === undefined) throw new Error('a member that is neither a process nor a zombie')
     const index = this.#planning.image.processes.indexOf(process)
-    this.#emitFamily(program, member)
-    if (index > 0) emitForkedMemory(program, this.#planning, process)
+    const isInPlace = this.#planning.inheritance.isInPlace(process)
+    if (index > 0) emitStrange(program, this.#planning, process)
+    if (index > 0 && isInPlace) emitForkedMemory(program, this.#planning, process)
+    this.#emitFamily(program, member, process)
+    if (index > 0 && !isInPlace) emitForkedMemory(program, this.#planning, process)
+    if (index > 0) emitForkedLayout(program, this.#planning, process)
     emitFreedKeys(program, keysOf(this.#planning.image), process.memory.protectionKeys)
     this.#groups.emit(program, member)
     this.#descriptors.place(program, index)
@@ -198,7 +202,7 @@ export class Processes {
   #emitLate(program: Program, index: number, { stopped }: ProcessModel): void {
     const waits = this.#others > 0 && !stopped && this.#descriptors.hasLate(index)
     this.#met.forEach((word, turn) => {
-      if (this.#others > 0) program.add(word, 1)
+      if (this.#others > 0) program.add(word, 1, this.#others + 1)
       if (waits) program.for('epoll sets', () => program.waitFor(word, this.#others + 1))
       this.#descriptors.watchLate(program, index, turn)
     })
@@ -209,7 +213,7 @@ export class Processes {
     const close = (): unknown => program.call('close_range', [this.#planning.serviceBase, HIGHEST_FD, 0])
     if (index > 0) {
       close()
-      program.add(this.#done, 1)
+      program.add(this.#done, 1, this.#others)
       // One that is to stop does so while its parent waits for it, and goes on when somebody says so.
       if (!stopped) program.waitFor(this.#release, 1)
       return
@@ -222,15 +226,14 @@ export class Processes {
   }
 
   /** Those that stayed in the session that this process leaves come first. */
-  #emitFamily(program: Program, member: Member): void {
-    const children = [...member.elder, ...member.younger]
+  #emitFamily(program: Program, member: Member, process: ProcessModel): void {
     const fork = (): void => {
       this.#forks.emit(program, member.elder)
       if (member.leadsSession) this.#emitSession(program, member)
       this.#forks.emit(program, member.younger)
       this.#groups.emitLost(program, member)
     }
-    if (children.length > 0 && member === this.#planning.family.first) emitForksOfFirst(program, this.#planning, fork)
+    if (member.elder.length + member.younger.length > 0) emitForks(program, this.#planning, process, fork)
     else fork()
   }
 
@@ -261,7 +264,7 @@ export class Processes {
   #emitGateOfOthers(program: Program, { isSibling }: Member): void {
     program.for('gate', () => {
       if (isSibling) this.#awaitAdoption(program)
-      program.add(this.#ready, 1)
+      program.add(this.#ready, 1, this.#others)
       program.waitFor(this.#go, 1)
       program.call('setns', [this.#planning.spawn.time, CLONE_NEWTIME])
     })

@@ -1,5 +1,5 @@
 /**
- * The memory of processes other than the first, while it stands in the template: each is loaded at its own addresses, as the first is, then
+ * The memory of processes other than the first that they do not inherit, while it stands in the template: each is loaded at its own addresses, as the first is, then
  * moved out of the way, page tables and all, and moved back by the process itself once it is forked. So every mapping comes out as if it
  * had never been anywhere else.
  */
@@ -19,11 +19,11 @@ export class Stow {
   readonly #places = new Map<Mapping, bigint>()
   readonly range: AddressRange
 
-  /** @param start where there is room, as much as `range` then says */
-  constructor(memory: MemoryModel, start: bigint) {
+  /** @param start where there is room, as much as `range` then says @param inherited what comes by the fork itself */
+  constructor(memory: MemoryModel, start: bigint, inherited: ReadonlySet<Mapping> = new Set()) {
     let at = start
     let before: Mapping | undefined
-    for (const mapping of memory.mappings.filter((candidate) => isStowed(candidate, memory))) {
+    for (const mapping of memory.mappings.filter((candidate) => isStowed(candidate, memory) && !inherited.has(candidate))) {
       // What is adjacent stays adjacent.
       if (before?.end !== mapping.start) at = alignedLike(at, mapping.start)
       this.#places.set(mapping, at)

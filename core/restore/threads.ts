@@ -1,4 +1,5 @@
 /** The threads of a process: started with their ids, ready one by one, let go together, each out by rt_sigreturn. */
+import { PAGE_BYTES } from '../checkpoint/pages.js'
 import type { ProcessModel, ThreadModel } from '../image/model.js'
 import type { Bundle } from '../program/bundle.js'
 import { hasTiles, TILE_DATA } from '../program/extended-state.js'
@@ -20,6 +21,8 @@ const CLONE_CHILD_CLEARTID = 0x200000
 const ARCH_SET_GS = 0x1001
 const ARCH_SET_FS = 0x1002
 const THREAD_STACK_BYTES = 2048
+/** Since Linux 5.14. */
+const MADV_POPULATE_WRITE = 23
 
 /** The threads beside the leader: started one by one with their ids, each waits until all are ready and the leader lets them go. */
 export class Threads {
@@ -27,23 +30,43 @@ export class Threads {
   readonly #process: ProcessModel
   readonly #ready: bigint
   readonly #go: bigint
+  /** How many there are. */
+  readonly #others: number
   readonly #leaving: Leaving[] = []
 
   constructor(planning: Planning, process: ProcessModel) {
     this.#planning = planning
     this.#process = process
+    this.#others = process.threads.length - 1
     this.#ready = planning.bundle.allocate(4)
     this.#go = planning.bundle.allocate(4)
   }
 
   start(leader: Program, threads: readonly ThreadModel[]): void {
+    if (threads.length === 0) return
+    const lowestStack = this.#planning.bundle.allocate(threads.length * THREAD_STACK_BYTES, 64)
     leader.for('threads', () => {
-      for (const thread of threads) this.#start(leader, thread)
-      leader.waitFor(this.#ready, threads.length)
+      this.#emitPopulating(leader, lowestStack, threads)
+      threads.forEach((thread, i) => this.#start(leader, thread, lowestStack + BigInt((i + 1) * THREAD_STACK_BYTES)))
+      leader.waitFor(this.#ready, this.#others)
     })
   }
 
-  #start(leader: Program, thread: ThreadModel): void {
+  /**
+   * What each thread is about to write to is copied while there is one: with threads on several processors, the first write to a page that
+   * is shared with the template interrupts all of them.
+   */
+  #emitPopulating(leader: Program, lowestStack: bigint, threads: readonly ThreadModel[]): void {
+    const rseqs = threads.flatMap(({ rseq }) => (rseq === null ? [] : [pageOf(rseq.pointer)]))
+    leader.call(
+      'madvise',
+      [pageOf(lowestStack), pageOf(BigInt(threads.length * THREAD_STACK_BYTES) + 2n * PAGE_BYTES), MADV_POPULATE_WRITE],
+      'any',
+    )
+    for (const page of new Set(rseqs)) leader.call('madvise', [page, PAGE_BYTES, MADV_POPULATE_WRITE], 'any')
+  }
+
+  #start(leader: Program, thread: ThreadModel, stack: bigint): void {
     const { bundle, failed } = this.#planning
     const program = bundle.program(`thread ${thread.tid}`, failed.instance)
     const clearing = thread.clearChildTid === 0n ? 0 : CLONE_CHILD_CLEARTID
@@ -51,7 +74,7 @@ export class Threads {
       flags: THREAD_FLAGS | CLONE_SETTLS | clearing,
       pid: thread.tid,
       childTid: thread.clearChildTid,
-      stack: bundle.stack(THREAD_STACK_BYTES),
+      stack,
       stackBytes: THREAD_STACK_BYTES,
       tls: get(BigUint64Array.from(thread.registers), 'fsBase'),
     })
@@ -70,7 +93,7 @@ export class Threads {
     emitParentDeathSignal(program, thread)
     const frame = placeFrame(this.#planning.bundle, thread)
     this.#leaving.push({ thread, frame })
-    program.add(this.#ready, 1)
+    program.add(this.#ready, 1, this.#others)
     program.waitFor(this.#go, 1)
     leave(program, this.#process, thread, frame)
   }
@@ -87,6 +110,8 @@ export class Threads {
     leader.add(this.#go, 1)
   }
 }
+
+const pageOf = (address: bigint): bigint => address & ~(PAGE_BYTES - 1n)
 
 /** The leader's own part, after what it does for the process. */
 export function emitLeader(program: Program, { options }: Planning, leader: ThreadModel): void {

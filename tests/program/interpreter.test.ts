@@ -203,7 +203,7 @@ test('threads: each runs its program, all share the cells, and wait for each oth
       const thread = bundle.program(`thread ${n}`)
       thread.waitFor(go, 5)
       const tid = thread.call('gettid')
-      thread.add(done, 1)
+      thread.add(done, 1, 3)
       thread.call('exit', [0])
       return [main.spawn(thread, threadArguments(bundle), 88), tid] as const
     })

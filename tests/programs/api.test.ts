@@ -4,11 +4,10 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { asOrdinary, missingServer, PostgresFiles, servers } from './database.ts'
 import { missing, nodes } from './installed.ts'
-import { Folder, Running, sharedHost, untilReady } from './running.ts'
+import { COPIES, Folder, Running, sharedHost, untilReady } from './running.ts'
 
 const host = sharedHost()
 const program = fileURLToPath(new URL('../../fixtures/programs/api-with-databases.mjs', import.meta.url))
-const RESTORES = 3
 
 for (const [name, bin] of Object.entries(servers)) {
   test(`an API with ${name} and Redis answers after each restore`, async ({ skip }) => {
@@ -19,7 +18,7 @@ for (const [name, bin] of Object.entries(servers)) {
     using files = new PostgresFiles(folder, original.pid)
     await using restorable = await original.become()
     files.keep()
-    for (let i = 0; i < RESTORES; i++) {
+    for (let i = 0; i < COPIES; i++) {
       files.putBack()
       await using copy = await restorable.restore()
       await use(copy)

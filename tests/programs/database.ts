@@ -20,7 +20,7 @@ const isRoot = process.getuid?.() === 0
 export const missingServer = (bin: string): string | undefined => missing(join(bin, 'initdb')) ?? (isRoot ? missing('setpriv') : undefined)
 
 /** A command as an ordinary user, to whom a folder is given: Postgres refuses to run as root. */
-export function asOrdinary(folder: Folder, command: readonly [string, ...string[]]): readonly [string, ...string[]] {
+export function asOrdinary(folder: Pick<Folder, 'path'>, command: readonly [string, ...string[]]): readonly [string, ...string[]] {
   if (!isRoot) return command
   chownSync(folder.path, NOBODY, NOBODY)
   return ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', '--inh-caps=-all', ...command]
@@ -44,7 +44,7 @@ export class PostgresFiles implements Disposable {
   putBack(): void {
     this.#copy(this.#folder.file('kept'), this.#folder.file('data'))
     for (const path of this.#shared) this.#copy(this.#folder.file(basename(path)), path)
-    for (const name of ['trigger', 'report', 'output']) rmSync(this.#folder.file(name), { force: true })
+    rmSync(this.#folder.file('output'), { force: true })
   }
 
   #copy(from: string, to: string): void {

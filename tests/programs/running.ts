@@ -1,11 +1,11 @@
 /** Programs as people have them, in sandboxes: started, checkpointed, brought back, and talked to by a client as if nothing had been. */
 
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, expect } from 'vitest'
+import { afterAll, expect, vi } from 'vitest'
 import {
   checkpoint,
   closeCheckpointPool,
@@ -17,8 +17,12 @@ import {
   type Template,
 } from '../../dist/core/index.js'
 
-/** How many copies of one image a program is used as: more than these for a soak. */
-const COPIES = Number(process.env['THAW_COPIES'] ?? 3)
+const USUAL_COPIES = 3
+/** How many copies of one image a program is used as: more than these for a soak, in which a test has more time. */
+export const COPIES = Number(process.env['THAW_COPIES'] ?? USUAL_COPIES)
+/** How many of a program that takes seconds to check itself. */
+const CHECKS = COPIES > USUAL_COPIES ? COPIES : 1
+if (COPIES > USUAL_COPIES) vi.setConfig({ testTimeout: 60_000 + COPIES * 10_000 })
 
 /** A folder that is gone at the end. */
 export class Folder implements Disposable {
@@ -89,15 +93,27 @@ export class Running implements AsyncDisposable {
    *
    * @param use told how often this copy, and what it is a copy of, has been used since
    */
-  async useCopies(use: (copy: Running, before: number) => Promise<void>): Promise<void> {
+  async useCopies(use: (copy: Running, before: number) => Promise<void>, { awayMs = 0 } = {}): Promise<void> {
     await this.#kept(async (template) => {
+      await sleep(awayMs)
       for (let i = 1; i <= COPIES; i++) {
         await using copy = await this.#copyOf(template)
         await use(copy, 0)
         if (i < COPIES) continue
         await untilIdle()
-        await using again = await copy.comeBack()
+        await using again = await copy.comeBack({ awayMs })
         await use(again, 1)
+      }
+    })
+  }
+
+  /** The same for a program of the fixtures' protocol, which ends when it has checked itself: the last one is a copy of a copy. */
+  async checkCopies(): Promise<void> {
+    await this.#kept(async (template) => {
+      for (let i = 1; i <= CHECKS; i++) {
+        await using copy = await this.#copyOf(template)
+        await using last = i < CHECKS ? undefined : await copy.comeBack()
+        expect(await (last ?? copy).check(), `copy ${i}`).toEqual(['ok'])
       }
     })
   }
@@ -161,13 +177,27 @@ export class Running implements AsyncDisposable {
   /** Has a program of the fixtures' protocol check itself: the lines of its report. */
   async check(): Promise<string[]> {
     writeFileSync(this.folder.file('trigger'), '')
-    await expect.poll(() => this.folder.text('report'), { interval: 10, timeout: 20_000 }).toMatch(/\n$/)
-    return this.folder.text('report').trim().split('\n')
+    try {
+      await expect.poll(() => this.folder.text('report'), { interval: 10, timeout: 20_000 }).toMatch(/\n$/)
+    } catch (error) {
+      throw new Error(`no report from pid ${this.pid}, whose threads are: ${threadsOf(this.pid)}`, { cause: error })
+    }
+    const report = this.folder.text('report').trim().split('\n')
+    for (const name of ['trigger', 'report']) rmSync(this.folder.file(name))
+    return report
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#owner[Symbol.asyncDispose]()
   }
+}
+
+/** What the threads of a process do, for who has to find out why it does nothing. */
+function threadsOf(pid: number): string {
+  if (!existsSync(`/proc/${pid}/task`)) return 'gone'
+  const describe = (tid: string): string =>
+    ['comm', 'wchan', 'syscall'].map((name) => readFileSync(`/proc/${pid}/task/${tid}/${name}`, 'utf8').trim()).join(' ')
+  return readdirSync(`/proc/${pid}/task`).map(describe).join('; ')
 }
 
 async function withStreams<T>(folder: Folder, use: (stdio: readonly [number, number, number]) => Promise<T>): Promise<T> {
