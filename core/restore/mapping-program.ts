@@ -38,9 +38,13 @@ export function needsProtecting(mapping: Mapping, pages: readonly PageRange[]): 
 export function emitProtection(program: Program, mapping: Mapping, pages: readonly PageRange[]): void {
   const { start, end, kind, flags, protection } = mapping
   if (!needsProtecting(mapping, pages)) return
-  if (kind === MappingKind.anonymous && flags.includes('ac') && pagesOf(pages, [mapping]).length === 0)
-    for (const doing of [MADV_POPULATE_WRITE, MADV_DONTNEED]) program.call('madvise', [start, PAGE_BYTES, doing])
+  if (kind === MappingKind.anonymous && flags.includes('ac') && pagesOf(pages, [mapping]).length === 0) emitTouch(program, mapping)
   program.call('mprotect', [start, end - start, protection])
+}
+
+/** A mapping without pages is as if it had had one. */
+export function emitTouch(program: Program, { start }: Mapping): void {
+  for (const doing of [MADV_POPULATE_WRITE, MADV_DONTNEED]) program.call('madvise', [start, PAGE_BYTES, doing])
 }
 
 /** The ranges that lie in these mappings. */

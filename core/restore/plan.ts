@@ -17,7 +17,7 @@ import { familyOf } from './family.js'
 import { Inheritance } from './inheritance.js'
 import { Processes } from './process-program.js'
 import { SharedPage } from './shared-page.js'
-import { Stow } from './stow.js'
+import { Stow, stowedIn } from './stow.js'
 import { emitSpawning } from './spawning.js'
 import { emitTemplate } from './template-program.js'
 
@@ -101,7 +101,12 @@ function placeBeside(
   const stows = new Map<ProcessModel, Stow>()
   let at = shared.end
   for (const process of image.processes.slice(1)) {
-    const stow = new Stow(process.memory, at, inheritance.of(process))
+    // What is inherited comes by the fork itself.
+    const inherited = inheritance.of(process)
+    const stow = new Stow(
+      stowedIn(process.memory).filter((mapping) => !inherited.has(mapping)),
+      at,
+    )
     stows.set(process, stow)
     at = stow.range.end
   }

@@ -19,11 +19,11 @@ export class Stow {
   readonly #places = new Map<Mapping, bigint>()
   readonly range: AddressRange
 
-  /** @param start where there is room, as much as `range` then says @param inherited what comes by the fork itself */
-  constructor(memory: MemoryModel, start: bigint, inherited: ReadonlySet<Mapping> = new Set()) {
+  /** @param mappings in the order of their addresses @param start where there is room, as much as `range` then says */
+  constructor(mappings: readonly Mapping[], start: bigint) {
     let at = start
     let before: Mapping | undefined
-    for (const mapping of memory.mappings.filter((candidate) => isStowed(candidate, memory) && !inherited.has(candidate))) {
+    for (const mapping of mappings) {
       // What is adjacent stays adjacent.
       if (before?.end !== mapping.start) at = alignedLike(at, mapping.start)
       this.#places.set(mapping, at)
@@ -57,7 +57,8 @@ export class Stow {
   emitAway(program: Program, mappings: readonly Mapping[]): void {
     for (const mapping of mappings) {
       const { start, end } = mapping
-      const at = this.#places.get(mapping) ?? 0n
+      const at = this.#places.get(mapping)
+      if (at === undefined) throw new Error('a mapping that has no place to be stowed')
       program.call('mremap', [start, end - start, end - start, MREMAP_MAYMOVE_FIXED, at], { equal: at })
     }
   }
@@ -81,11 +82,27 @@ export class Stow {
   }
 }
 
-/** Memory without contents, advice and limits is as quickly made as moved, and may be huge. */
-function isStowed(mapping: Mapping, { pages, guards }: MemoryModel): boolean {
-  if (mapping.kind === MappingKind.filePrivate) return true
-  return mapping.kind === MappingKind.anonymous && pagesOf([...pages, ...guards], [mapping]).length > 0
+/** Memory without contents, advice and limits is as quickly made as moved, and may be huge: it is not stowed, unless it has to be kept apart. */
+export function stowedIn(memory: MemoryModel): Mapping[] {
+  const apart = apartIn(memory)
+  return memory.mappings.filter((mapping) => {
+    if (mapping.kind === MappingKind.filePrivate || apart.has(mapping)) return true
+    return mapping.kind === MappingKind.anonymous && pagesOf([...memory.pages, ...memory.guards], [mapping]).length > 0
+  })
 }
+
+/** Neighbours that the kernel would have joined, had not each had pages of its own before they met, be it that those are gone. */
+export function apartIn({ mappings }: MemoryModel): ReadonlySet<Mapping> {
+  const apart = new Set<Mapping>()
+  mappings.forEach((mapping, i) => {
+    const next = mappings[i + 1]
+    if (next !== undefined && wouldJoin(mapping, next) && isSame(mapping, next)) apart.add(mapping).add(next)
+  })
+  return apart
+}
+
+const isSame = (a: Mapping, b: Mapping): boolean =>
+  a.name === b.name && a.flags.length === b.flags.length && a.flags.every((flag) => b.flags.includes(flag))
 
 const wouldJoin = (a: Mapping, b: Mapping): boolean =>
   a.end === b.start &&

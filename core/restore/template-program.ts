@@ -11,11 +11,11 @@ import { MappingKind } from '../image/model.js'
 import type { Program } from '../program/program.js'
 import { emitDeletedFile } from '../resources/deleted-mapping.js'
 import { emitProtectionKey, emitProtectionKeys } from '../resources/protection-keys.js'
-import { emitAdvice, emitGuards, emitMapping, emitProtection, emitSeal, needsProtecting, pagesOf } from './mapping-program.js'
+import { emitAdvice, emitGuards, emitMapping, emitProtection, emitSeal, emitTouch, needsProtecting, pagesOf } from './mapping-program.js'
 import { denseRanges } from './huge.js'
 import type { Planning } from './planning.js'
 import { Staging } from './staging.js'
-import { Stow } from './stow.js'
+import { apartIn, Stow, stowedIn } from './stow.js'
 import { emitMove, vdsoOf } from './vdso-move.js'
 
 const TASK_SIZE = 0x7fff_ffff_f000n
@@ -26,6 +26,7 @@ const RLIMIT_NOFILE = 7
 const AT_FDCWD = -100
 const O_RDONLY_CLOEXEC = 0o2000000
 const MADV_COLLAPSE = 25
+const PROT_WRITE = 2
 const CONTROL_FD = 3
 const PAGE_FILE_FD = 5
 const REPORT_FD = 6
@@ -65,10 +66,8 @@ export function emitTemplate(program: Program, planning: Planning, handover: big
  * out of the way meanwhile: once both have pages, they stay apart.
  */
 function emitRootMemory(program: Program, planning: Planning, memory: MemoryModel): void {
-  const [, second = []] = new Stow(memory, 0n).rounds
-  const joining = { ...memory, mappings: [...second] }
-  const room = findHole([...memory.mappings, planning.region], new Stow(joining, 0n).range.end)
-  const stow = new Stow(joining, room)
+  const [, second = []] = new Stow(stowedIn(memory), 0n).rounds
+  const stow = new Stow(second, findHole([...memory.mappings, planning.region], new Stow(second, 0n).range.end))
   if (second.length > 0) {
     emitLoading(program, planning, memory, (mapping) => second.includes(mapping))
     program.for('out of the way', () => stow.emitAway(program, second))
@@ -97,6 +96,7 @@ function emitLoading(
   const stagings = Staging.plan(memory, [planning.region, ...taken], which)
   const inPlace = mapped.filter((mapping) => !stagings.some((staging) => staging.has(mapping)))
   emitMappings(program, planning, inPlace, memory)
+  emitTouched(program, inPlace, memory)
   program.for('staging', () => stagings.forEach((staging) => staging.emitArea(program)))
   const staged = pagesOf(memory.pages, mapped).map((range) => stagings.reduce((range, staging) => staging.staged(range), range))
   emitContents(program, planning.pageFile, staged)
@@ -104,6 +104,15 @@ function emitLoading(
   emitProtections(program, mapped, memory)
   program.for('huge pages', () => {
     for (const { start, end } of denseRanges(mapped, memory.pages)) program.call('madvise', [start, end - start, MADV_COLLAPSE], 'any')
+  })
+}
+
+/** What has no pages, but once had, is known by that (it has an anon_vma), and so not joined with its neighbours. */
+function emitTouched(program: Program, mapped: readonly Mapping[], memory: MemoryModel): void {
+  const apart = apartIn(memory)
+  program.for('empty neighbours', () => {
+    for (const mapping of mapped.filter((candidate) => apart.has(candidate) && (candidate.protection & PROT_WRITE) !== 0))
+      if (pagesOf(memory.pages, [mapping]).length === 0) emitTouch(program, mapping)
   })
 }
 
