@@ -172,6 +172,8 @@ export interface DescriptionKind<P> {
   pids?(payload: P): number[]
   /** Emits what must wait until all descriptions of the tree are open (registrations in epoll sets, descriptors in flight). */
   connect?(payload: P, emitter: Emitter, self: Cell): void
+  /** Set where locks on it are carried. */
+  readonly carriesLocks?: true
   /**
    * Set for what belongs to the memory of a process: it is opened by its home, the first process that has it, instead of by the first
    * process of the tree, and no other process has it.

@@ -7,10 +7,10 @@ import { readFdInfo } from '../proc/fdinfo.js'
 import type { FdInfo } from '../proc/fdinfo.js'
 import { readMappings } from '../proc/maps.js'
 import { homeOf } from './description.js'
-import type { SeenDescription, SeenProcess, SeenTree } from './description.js'
+import type { DescriptionKind, SeenDescription, SeenProcess, SeenTree } from './description.js'
 import { refuseStrayRings } from './io-uring/mappings.js'
 import { describe, kindOf } from './kinds.js'
-import { Refusals } from './refusal.js'
+import { refusal, Refusals } from './refusal.js'
 import { discoverInFlight } from './unix/queue.js'
 import type { Support } from './support.js'
 
@@ -177,7 +177,19 @@ function collectDescription(seen: SeenDescription, tree: SeenTree): DescriptionM
     )
   }
   const payload = kind.collect(seen, tree)
+  refuseStrayLock(seen, kind)
   return { id: seen.id, flags: seen.info.flags, ...ownership(seen, tree), kind: kind.name, payload }
+}
+
+/** flock(2) takes whatever is open. */
+function refuseStrayLock(seen: SeenDescription, kind: DescriptionKind<unknown>): void {
+  if (kind.carriesLocks !== true && seen.info.lines.some((line) => line.startsWith('lock:')))
+    throw refusal(
+      seen,
+      'THAW_FILE_LOCK',
+      `is ${describe(seen)} with a lock on it, which is carried of files and folders only`,
+      'Release it in the warm-up.',
+    )
 }
 
 /** F_SETOWN and F_SETSIG: only read where they can have been set, that is never for O_PATH. */

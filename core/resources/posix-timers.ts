@@ -14,6 +14,9 @@ import type { Support } from './support.js'
 export const support: Support = {
   topic: 'task',
   carried: 'POSIX timers with their ids and overruns',
+  conditions: [
+    'A signal of a one-shot timer that was disarmed (not deleted) while it waited reaches the copy; Linux drops it where it is taken.',
+  ],
   refused: {
     THAW_TIMER_OVERRUN: 'timers that have overrun and have sent their signal again',
     THAW_TIMER_CLOCK: "timers on CLOCK_THREAD_CPUTIME_ID in a process with threads, and on a device's clock",

@@ -51,6 +51,7 @@ const TMPFILE_BIT = O_TMPFILE & ~O_DIRECTORY
 
 export const regularFile: DescriptionKind<unknown> = defineKind<RegularFile>({
   name: 'regular_file',
+  carriesLocks: true,
   support: {
     topic: 'descriptors',
     carried: 'files and folders (deleted ones too)',

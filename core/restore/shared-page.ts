@@ -18,12 +18,20 @@ const PROT_READ = 1
 const PROT_READ_WRITE = 3
 const MAP_SHARED_FIXED = 0x100001
 const MAP_SHARED_ANONYMOUS_FIXED = 0x100021
+const MAP_NORESERVE = 0x4000
 const MREMAP_MAYMOVE_FIXED = 3
+
+interface Placed {
+  readonly at: bigint
+  readonly memory: SharedMemoryModel
+  /** Of mmap(2). */
+  readonly flags: number
+}
 
 export class SharedPage {
   readonly #start: bigint
   readonly #sizeBytes: bigint
-  readonly #memories: ReadonlyMap<number, { readonly at: bigint; readonly memory: SharedMemoryModel }>
+  readonly #memories: ReadonlyMap<number, Placed>
   readonly #isThere: bigint
   readonly #isTree: boolean
   #words = 0
@@ -35,10 +43,13 @@ export class SharedPage {
     this.#isTree = processes.length > 1 || zombies.length > 0
     // Eight words for all and one for each turn of epoll sets, which nest five deep at most (EP_MAX_NESTS); at most three for each process: two for a group, one for a nurse.
     this.#sizeBytes = roundUp(BigInt(4 * (8 + 6 + 3 * (processes.length + zombies.length))))
-    const memories = new Map<number, { at: bigint; memory: SharedMemoryModel }>()
+    const memories = new Map<number, Placed>()
+    const unreserved = new Set(
+      processes.flatMap((process) => process.memory.mappings.filter(isUnreserved).map((mapping) => mapping.sharedMemory)),
+    )
     let at = start + this.#sizeBytes
     for (const memory of sharedMemory) {
-      memories.set(memory.id, { at, memory })
+      memories.set(memory.id, { at, memory, flags: MAP_SHARED_ANONYMOUS_FIXED | (unreserved.has(memory.id) ? MAP_NORESERVE : 0) })
       at += memory.sizeBytes
     }
     this.#memories = memories
@@ -67,8 +78,8 @@ export class SharedPage {
     const must = (result: Cell, expected: bigint): unknown => failed.push(spare.jump(0, 'not-equal', result, expected))
     spare.for('shared memory', () => {
       this.#emitWords(spare, 'any', must)
-      for (const { at, memory } of this.#unnamed()) {
-        must(spare.call('mmap', [at, memory.sizeBytes, PROT_READ_WRITE, MAP_SHARED_ANONYMOUS_FIXED, -1, 0], 'any'), at)
+      for (const { at, memory, flags } of this.#unnamed()) {
+        must(spare.call('mmap', [at, memory.sizeBytes, PROT_READ_WRITE, flags, -1, 0], 'any'), at)
         for (const { vectors, count, offset, total } of contentsOf(spare, pagesAt(memory, at)))
           must(spare.call('preadv', [planning.pageFile, vectors, count, offset, 0], 'any'), total)
       }
@@ -84,8 +95,8 @@ export class SharedPage {
       const there = program.jump(0, 'equal', program.load(this.#isThere, 4), 1)
       program.call('munmap', [this.#start, this.end - this.#start])
       this.#emitWords(program, 'ok', () => undefined)
-      for (const { at, memory } of this.#unnamed()) {
-        program.call('mmap', [at, memory.sizeBytes, PROT_READ_WRITE, MAP_SHARED_ANONYMOUS_FIXED, -1, 0], { equal: at })
+      for (const { at, memory, flags } of this.#unnamed()) {
+        program.call('mmap', [at, memory.sizeBytes, PROT_READ_WRITE, flags, -1, 0], { equal: at })
         emitContents(program, planning.pageFile, pagesAt(memory, at))
       }
       there.target = program.here
@@ -106,7 +117,7 @@ export class SharedPage {
     program.call('close', [fd], expect)
   }
 
-  #unnamed(): { readonly at: bigint; readonly memory: SharedMemoryModel }[] {
+  #unnamed(): Placed[] {
     return [...this.#memories.values()].filter(({ memory }) => memory.segment === null)
   }
 
@@ -132,6 +143,9 @@ export class SharedPage {
     if (this.end > from) program.call('munmap', [from, this.end - from])
   }
 }
+
+/** Such memory may be larger than the machine's. */
+const isUnreserved = ({ kind, flags }: Mapping): boolean => kind === MappingKind.anonymousShared && flags.includes('nr')
 
 const pagesAt = ({ pages }: SharedMemoryModel, at: bigint): PageRange[] => pages.map((range) => ({ ...range, start: at + range.start }))
 

@@ -14,6 +14,7 @@ const refused: Readonly<Record<string, string>> = {
   'hugetlb-memfd': 'THAW_HUGETLB',
   'memfd-secret': 'THAW_FILE_UNNAMED',
   inotify: 'THAW_INOTIFY_EVENTS',
+  'lock-on-a-pipe': 'THAW_FILE_LOCK',
   fanotify: 'THAW_DESCRIPTOR',
   pidfd: 'THAW_PIDFD_OUTSIDE',
   'pidfd-locked': 'THAW_PIDFD_MARKED',
