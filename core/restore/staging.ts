@@ -21,7 +21,7 @@ const MREMAP_MAYMOVE_FIXED = 3
 const MADV_DONTNEED = 4
 const MADV_COLLAPSE = 25
 /** Of mappings that must stay what they are, from the mmap on. */
-const SPECIAL_FLAGS = ['gd', 'dp', 'wf', 'nh', 'io', 'ht']
+const SPECIAL_FLAGS = ['gd', 'dp', 'wf', 'nh', 'io', 'ht', 'gu']
 
 /** One staging area. A move takes along how memory is accounted for, so mappings with and without MAP_NORESERVE have one each. */
 export class Staging {

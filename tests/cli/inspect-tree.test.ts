@@ -41,13 +41,14 @@ test('sessions and process groups, also of leaders that have ended', async () =>
 
 test('zombies, with how they ended', async () => {
   const lines = await inspected('zombies')
-  expect(until(lines, 'tree: 1 process, 1 thread, 4 zombies', 'pid P0 (zombies)')).toEqual([
-    'tree: 1 process, 1 thread, 4 zombies',
+  expect(until(lines, 'tree: 1 process, 1 thread, 5 zombies', 'pid P0 (zombies)')).toEqual([
+    'tree: 1 process, 1 thread, 5 zombies',
     '  P0 zombies  leads a session',
-    '  ├─ P1 zombies  zombie, exited with 0',
-    '  ├─ P2 zombies  leads a session  zombie, exited with 3',
-    '  ├─ P3 zombies  zombie, killed by SIGKILL',
-    '  └─ P4 zombies  zombie, killed by SIGTERM',
+    expect.stringMatching(/^ {2}├─ P1 zombies {2}process group \d+ {2}zombie, exited with 7$/),
+    '  ├─ P2 zombies  zombie, exited with 0',
+    '  ├─ P3 zombies  leads a session  zombie, exited with 3',
+    '  ├─ P4 zombies  zombie, killed by SIGKILL',
+    '  └─ P5 zombies  zombie, killed by SIGTERM',
     '',
   ])
 })
