@@ -1,17 +1,15 @@
 /** Descriptors: every description is opened once, out of the way, then dup3ed to its numbers. */
-import { contradiction } from '../image/contradiction.js'
 import type { DescriptionModel } from '../image/model.js'
 import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import type { Emitter, Placement } from '../resources/description.js'
 import { turnsOfLateSets } from '../resources/epoll.js'
 import { descriptionKinds, kindNamed } from '../resources/kinds.js'
+import { Emitters } from './emitters.js'
 import { HandOver } from './hand-over.js'
 import type { Receiver } from './hand-over.js'
 import { Leads } from './leads.js'
-import { emitAsProcess, emitPassing } from './passing-process.js'
 import type { Planning } from './planning.js'
-import { unusedPids } from './spawning.js'
 
 const O_CLOEXEC = 0o2000000
 const O_PATH = 0o10000000
@@ -22,10 +20,6 @@ const F_SETOWN_EX = 15
 /** O_APPEND, O_NONBLOCK, O_DIRECT, O_NOATIME: what F_SETFL sets. Kinds open without waiting, whatever the description is like. */
 const SETTABLE_FLAGS = 0o2000 | 0o4000 | 0o40000 | 0o1000000
 const O_ASYNC = 0o20000
-const CLONE_NEWNS = 0x20000
-const CLONE_NEWNET = 0x40000000
-/** More descriptions than one tree can have open below its limit are refused at the checkpoint. */
-const SCRATCH_DISTANCE = 4096
 
 /**
  * Descriptions belong to the tree, numbers to a process. The first process opens everything and is forked with it; each process then puts
@@ -33,24 +27,18 @@ const SCRATCH_DISTANCE = 4096
  */
 export class Descriptors {
   readonly #planning: Planning
-  readonly #cells = new Map<number, Cell>()
-  readonly #shared = new Map<string, unknown>()
-  readonly #emitters = new Map<number, Emitter>()
+  readonly #emitters: Emitters
   readonly #placements: readonly Placement[]
   readonly #turns: ReadonlyMap<number, number>
   readonly #leads: Leads
   readonly #handOver: HandOver
-  readonly #passingPids: Iterator<number>
-  #allThere = false
 
   constructor(planning: Planning) {
     this.#planning = planning
+    this.#emitters = new Emitters(planning)
     this.#turns = turnsOfLateSets(planning.image.descriptions)
     this.#leads = new Leads(planning.image.descriptions)
-    for (const id of this.#leads.ids) this.#cells.set(id, planning.bundle.cell(`lead ${id}`))
-    this.#passingPids = unusedPids(planning.image)
-    // The first is the helper's, which may still be there; the nurses, who have the next, come later.
-    this.#passingPids.next()
+    for (const id of this.#leads.ids) this.#emitters.opened.set(id, planning.bundle.cell(`lead ${id}`))
     this.#placements = planning.image.processes.flatMap(({ descriptors }, processIndex) =>
       descriptors.map(({ fd, description }) => ({ processIndex, fd, descriptionId: description })),
     )
@@ -65,7 +53,7 @@ export class Descriptors {
       const atHome = descriptions.filter((description) => this.#isHome(description, processIndex))
       const needed = atHome.flatMap(({ kind, payload }) => kindNamed(kind).needs?.(payload) ?? [])
       const ids = new Set([...own, ...needed].filter((id) => this.#leads.ids.has(id)))
-      const cells = [...ids].flatMap((id) => this.#cells.get(id) ?? [])
+      const cells = [...ids].flatMap((id) => this.#emitters.opened.get(id) ?? [])
       return processIndex === 0 || cells.length === 0 ? [] : [{ processIndex, cells }]
     })
   }
@@ -75,60 +63,9 @@ export class Descriptors {
     return this.#leads.to
   }
 
-  /** What the kinds of descriptions emit with in the program of a process; made things are shared with who else emits into it. */
+  /** What the kinds of descriptions emit with in the program of a process. */
   emitter(program: Program, processIndex: number): Emitter {
-    const emitter = this.#emitters.get(processIndex) ?? this.#makeEmitter(program, processIndex)
-    this.#emitters.set(processIndex, emitter)
-    return emitter
-  }
-
-  #makeEmitter(program: Program, processIndex: number): Emitter {
-    const planning = this.#planning
-    const cells = this.#cells
-    const shared = this.#shared
-    return {
-      bundle: planning.bundle,
-      program,
-      processIndex,
-      standardStreams: [planning.spawn.stdin, planning.spawn.stdout, planning.spawn.stderr],
-      ownNetwork: (planning.options.namespaces & CLONE_NEWNET) !== 0,
-      ownMounts: (planning.options.namespaces & CLONE_NEWNS) !== 0,
-      clocks: planning.image.clocks,
-      pageFile: planning.pageFile,
-      // In the middle of the service range, out of reach of what is raised one by one.
-      scratch: planning.serviceBase + SCRATCH_DISTANCE,
-      raise(fd): Cell {
-        const raised = program.call('fcntl', [fd, F_DUPFD_CLOEXEC, planning.serviceBase])
-        program.call('close', [fd])
-        return raised
-      },
-      descriptorOf(id): Cell {
-        const cell = cells.get(id)
-        if (cell === undefined) throw contradiction(`description ${id}, which another refers to, is not there`)
-        return cell
-      },
-      describe(id): DescriptionModel {
-        const description = planning.image.descriptions.find((candidate) => candidate.id === id)
-        if (description === undefined) throw new Error(`the image has no description ${id}`)
-        return description
-      },
-      shared<T>(kind: string, key: string | number | bigint, create: () => T): T {
-        const name = `${kind} ${key}`
-        if (!shared.has(name)) shared.set(name, create())
-        return shared.get(name) as T
-      },
-      // Nobody else can have the pid of one that is there, but who may choose pids may speak in its name (unix(7)).
-      asProcess: (pid, build) => (this.#allThere ? build(program) : emitAsProcess(program, planning, pid, build)),
-      passing: (build) => {
-        const pid = planning.options.pidNamespace === 'new' ? (this.#passingPids.next().value as number) : undefined
-        return emitPassing(program, planning, pid, build)
-      },
-      blob(key): Uint8Array {
-        const blob = planning.image.blobs[key]
-        if (blob === undefined) throw contradiction(`blob ${key} is not there`)
-        return blob
-      },
-    }
+    return this.#emitters.of(program, processIndex)
   }
 
   /** In the first process, before it forks: all that processes can inherit. */
@@ -147,7 +84,7 @@ export class Descriptors {
 
   /** In the first process, when all are there: what must be opened, or filled, only now; the others are given what is theirs. */
   openLeads(program: Program): void {
-    this.#allThere = true
+    this.#emitters.allThere = true
     const { descriptions } = this.#planning.image
     const leads = descriptions.filter((description) => this.#leads.opens(description))
     this.#open(program, 0, leads)
@@ -170,8 +107,8 @@ export class Descriptors {
     for (const description of descriptions)
       this.#for(program, description, () => {
         const opened = kindNamed(description.kind).open(description.payload, emitter, description.flags)
-        const known = this.#cells.get(description.id)
-        if (known === undefined) this.#cells.set(description.id, opened)
+        const known = this.#emitters.opened.get(description.id)
+        if (known === undefined) this.#emitters.opened.set(description.id, opened)
         else program.callInto(known, 'fcntl', [opened, F_DUPFD_CLOEXEC, this.#planning.serviceBase])
       })
   }

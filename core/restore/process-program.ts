@@ -4,17 +4,15 @@
  *   first    namespaces → descriptions → FORKS → memory → groups → numbers → settings → GATE → clocks → timers → threads → credentials → out
  *   others                               FORKS → memory → groups → numbers → settings → GATE → clocks → timers → threads → credentials → out
  *
- * Behind the gate stands only what the clocks decide: a time namespace is entered by a process without threads, and timers are armed
- * with what was left of them. Where descriptors lead to threads, these come first, then such descriptors, then timers; those that lead to
+ * Behind the gate stands only what the clocks decide (a time namespace is entered by a process without threads, and timers are armed with what
+ * was left of them) and what an instance that stands by must not have: locks on files. Where descriptors lead to threads, these come first, then such descriptors, then timers; those that lead to
  * processes only come right before the gate. The first process waits there for all others, then for the engine; and nobody leaves before all can.
  */
-import type { FileIdentity, ProcessModel, ThreadModel } from '../image/model.js'
-import { MappingKind } from '../image/model.js'
-import type { Argument, Cell } from '../program/bundle.js'
+import type { ProcessModel, ThreadModel } from '../image/model.js'
+import type { Argument } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
-import { emitSharedDeleted, makeSharedDeleted } from '../resources/deleted-mapping.js'
+import { makeSharedDeleted } from '../resources/deleted-mapping.js'
 import { emitAllSeals } from '../resources/deleted-file.js'
-import type { Emitter } from '../resources/description.js'
 import { emitFileSystem } from '../resources/file-system.js'
 import { emitIntervalTimers } from '../resources/interval-timers.js'
 import { emitAwaitStops, emitQuietStops, emitStop } from '../resources/job-control.js'
@@ -22,7 +20,7 @@ import { emitLimits } from '../resources/limits.js'
 import { emitProcessSignals, emitThreadSignals, emitTimersOfThreads, hasTimers } from '../resources/pending-signals.js'
 import { armOverrunTimers, armPosixTimers, emitPosixTimers, emitRestoreIds } from '../resources/posix-timers.js'
 import { emitDumpable, emitFutureLocks, emitProcessSettings } from '../resources/process-settings.js'
-import { emitFreedKeys, emitProtectionKey } from '../resources/protection-keys.js'
+import { emitFreedKeys } from '../resources/protection-keys.js'
 import { emitControl, emitForeground } from '../resources/pty/control.js'
 import { emitSharedSeccomp } from '../resources/seccomp.js'
 import { emitSignalActions } from '../resources/signal-actions.js'
@@ -33,18 +31,15 @@ import { Descriptors } from './descriptor-program.js'
 import type { Member } from './family.js'
 import { Forks } from './forks.js'
 import { Groups } from './groups.js'
-import { emitAdvice, emitGuarded, emitGuards, emitInstanceAdvice, emitMapping, emitSeal, writableMapping } from './mapping-program.js'
 import { emitForkedLayout, emitForkedMemory, emitForks, emitStrange } from './forked-memory.js'
 import type { Planning } from './planning.js'
 import { keysOf } from './template-program.js'
+import { emitOwnMemory } from './own-memory.js'
 import { emitLeader, leave, placeFrame, Threads } from './threads.js'
 import { emitForgottenEnds, emitZombie, emitZombiesEnds } from './zombies.js'
 
 const CLONE_NEWTIME = 0x80
 const EUSERS = 87
-const AT_FDCWD = -100
-const O_RDWR_CLOEXEC = 0o2000002
-const O_RDONLY_CLOEXEC = 0o2000000
 const INIT_PID = 1
 const HIGHEST_FD = 0xffff_ffff
 
@@ -284,36 +279,3 @@ export class Processes {
 /** Processes that it is told of. */
 const childrenOf = ({ elder, younger }: Member): ProcessModel[] =>
   [...elder, ...younger].flatMap(({ process, isSibling }) => (process === undefined || isSibling ? [] : [process]))
-
-/** Shared mappings, one copy per instance; advice that a fork would lose. */
-function emitOwnMemory(program: Program, planning: Planning, { memory }: ProcessModel, emitter: Emitter): void {
-  const { mappings } = memory
-  program.for('shared memory', () => {
-    for (const mapping of mappings) {
-      if (mapping.kind === MappingKind.fileShared && mapping.file !== null) {
-        const fd = openShared(mapping.file, writableMapping(mapping), emitter)
-        emitMapping(program, mapping, false, fd)
-        program.call('close', [fd])
-      }
-      if (mapping.kind === MappingKind.anonymousShared) {
-        planning.shared.emitMapping(program, mapping)
-        emitGuarded(program, mapping)
-      }
-    }
-    planning.shared.emitRelease(program)
-    const shared = mappings.filter(({ kind }) => kind === MappingKind.fileShared || kind === MappingKind.anonymousShared)
-    emitGuards(program, memory, shared)
-    for (const mapping of shared) {
-      emitProtectionKey(program, mapping)
-      emitAdvice(program, mapping)
-      emitSeal(program, mapping)
-    }
-    for (const mapping of mappings) emitInstanceAdvice(program, memory, mapping)
-  })
-}
-
-function openShared(file: FileIdentity, writable: boolean, emitter: Emitter): Cell {
-  if (file.deleted) return emitSharedDeleted(file, emitter, writable)
-  const { program, bundle } = emitter
-  return program.call('openat', [AT_FDCWD, bundle.string(file.path), writable ? O_RDWR_CLOEXEC : O_RDONLY_CLOEXEC, 0])
-}
