@@ -21,6 +21,8 @@ const SIGALRM = 14
 const SI_KERNEL = 0x80
 const SIGINFO_BYTES = 128
 const SIGSET_BYTES = 8
+/** A beat may be too quick for anybody to read it in between. */
+const MOST_TRIES = 10
 
 /** What is left is read together with the time, since answers are heard much later. */
 export function askIntervalTimers(program: Program, pid: number, pending: PendingSignals): (results: ParasiteResults) => IntervalTimer[] {
@@ -50,16 +52,24 @@ export function askIntervalTimers(program: Program, pid: number, pending: Pendin
 
 /**
  * A timer that has fired rests until its signal is taken, and only then goes on by its beat (dequeue_signal() in kernel/signal.c). So that is
- * taken, and put back: the timer goes on meanwhile, and rests again when it fires into the pending signal.
+ * taken, and put back: the timer goes on meanwhile, and rests again when it fires into the pending signal. Where it fires before it is read, it rests
+ * already, and its new signal is taken.
  */
 function askBeat(program: Program, timer: bigint, read: () => void): void {
   const { bundle } = program
   const runs = program.jump(0, 'not-equal', program.sum(program.load(timer + 16n, 8), program.load(timer + 24n, 8)), 0)
   const once = program.jump(0, 'equal', program.sum(program.load(timer, 8), program.load(timer + 8n, 8)), 0)
   const info = bundle.allocate(SIGINFO_BYTES)
+  const tries = bundle.allocate(8)
+  program.store(tries, 0, 8)
+  const again = program.here
   const taken = program.call('rt_sigtimedwait', [bundle.words(1n << BigInt(SIGALRM - 1)), info, bundle.words(0, 0), SIGSET_BYTES], 'any')
   const none = program.jump(0, 'less', taken, 0)
   read()
+  const goesOn = program.jump(0, 'not-equal', program.sum(program.load(timer + 16n, 8), program.load(timer + 24n, 8)), 0)
+  program.store(tries, program.sum(program.load(tries, 8), 1), 8)
+  program.jump(again, 'less', program.load(tries, 8), MOST_TRIES)
+  goesOn.target = program.here
   program.call('rt_sigqueueinfo', [program.call('getpid'), SIGALRM, info], 'any')
   for (const jump of [runs, once, none]) jump.target = program.here
 }
