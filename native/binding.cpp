@@ -40,6 +40,7 @@ static void add_trace(Exports exports) {
   exports.add<get_rseq>("getRseq");
   exports.add<call_remote>("callRemote");
   exports.add<run_until_syscall>("runUntilSyscall");
+  exports.add<run_until_signal>("runUntilSignal");
   exports.add<step>("step");
 }
 

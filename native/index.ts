@@ -20,7 +20,7 @@ export interface SystemError extends Error {
   readonly path?: string
 }
 
-/** What `callRemote` and `runUntilSyscall` throw for a task that reported something else than the stop it was sent to. */
+/** What `callRemote`, `runUntilSyscall` and `runUntilSignal` throw for a task that reported something else than the stop it was sent to. */
 export interface UnexpectedStopError extends Error {
   readonly code: 'ERR_UNEXPECTED_STOP'
   readonly pid: number
@@ -141,6 +141,11 @@ export interface Native {
    * stop. Returns how many calls it finished on the way. Throws {@link UnexpectedStopError} when it stops for a signal or dies.
    */
   runUntilSyscall(tid: number, number: number): number
+  /**
+   * Goes on with PTRACE_CONT until `signal` is about to be delivered, and leaves the task there; the next resume drops the signal. Throws
+   * {@link UnexpectedStopError} when it stops for another signal or dies; SIGSTOP takes effect at `detach`.
+   */
+  runUntilSignal(tid: number, signal: number): void
   /** PTRACE_SINGLESTEP: one instruction, or none where a signal came first; tells which stop it was. */
   step(tid: number): WaitStatus
 

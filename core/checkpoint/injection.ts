@@ -60,9 +60,9 @@ export function readThread(tid: number, stop: number): ThreadState {
 const SIGNAL_ROOM_BYTES = 16384
 const MOST_FRAMES = 6
 
-/** Bytes of scratch that an injection with this state needs: room, frames, extended state, buffer. */
+/** Bytes of scratch that an injection with this state needs: room, frames, extended state. */
 export function scratchBytes(state: ThreadState): number {
-  return SIGNAL_ROOM_BYTES + extendedFrameBytes(state.extendedState) + Number(FRAME_BYTES) * MOST_FRAMES + 4096
+  return SIGNAL_ROOM_BYTES + extendedFrameBytes(state.extendedState) + Number(FRAME_BYTES) * MOST_FRAMES
 }
 
 /** Leaves nothing of an injection. */
@@ -81,11 +81,6 @@ export class Injection {
     this.#state = state
     this.#gadgets = gadgets
     this.#scratch = scratch
-  }
-
-  /** Scratch memory for arguments and results of calls, behind the frames. */
-  get buffer(): bigint {
-    return this.#scratch.start + BigInt(this.#scratch.lengthBytes) - 4096n
   }
 
   /** Address of the first frame's ucontext once `begin` has laid the chain: for code that must know its way home beforehand. */
@@ -174,13 +169,25 @@ export class Injection {
     return result
   }
 
-  /** Runs code in the task until it makes the marker call. @param entry where; rdi and rsi are its arguments */
-  run(entry: bigint, rdi: bigint, rsi: bigint, rsp: bigint, marker: number): void {
+  /** Points the task at code, which `untilCall` or `untilSignal` then has it run. @param entry where; rdi and rsi are its arguments */
+  enter(entry: bigint, rdi: bigint, rsi: bigint, rsp: bigint): void {
     // The direction flag may be set where the task was frozen; code expects it clear.
     const eflags = get(this.#state.registers, 'eflags') & ~DIRECTION_FLAG
     const registers = withRegisters(this.#state.registers, { rip: entry, rdi, rsi, rsp, eflags, origRax: -1n })
     native.setRegisters(this.#state.tid, registers)
-    native.runUntilSyscall(this.#state.tid, marker)
+  }
+
+  /** Until the task is about to make this call, which it does not make. It stops at each call before. */
+  untilCall(number: number): void {
+    native.runUntilSyscall(this.#state.tid, number)
+  }
+
+  /** Until the task has unblocked this signal and sent it to itself. It does not stop before, nor hear of the signal. */
+  untilSignal(signal: number): void {
+    native.runUntilSignal(this.#state.tid, signal)
+    // On the way home all are blocked, as from the start.
+    this.#pointHome()
+    native.setSignalMask(this.#state.tid, ALL_SIGNALS)
   }
 
   /**

@@ -11,13 +11,16 @@ import { format } from '../program/format.js'
 import { describeOperation } from '../program/print.js'
 import type { Program } from '../program/program.js'
 import type { HomeCall, Injection } from './injection.js'
-import { syscallNumber } from './injection.js'
+import { ALL_SIGNALS, syscallNumber } from './injection.js'
+import { bitOf } from './unheard-signal.js'
 
 const PAGE = 4096
 const PROT_READ_WRITE_EXEC = 7n
 const MAP_PRIVATE_ANONYMOUS = 0x22n
 const MAP_FIXED_NOREPLACE = 0x100000n
 const STACK_BYTES = 16384
+const SIG_SETMASK = 2
+const SIGSET_BYTES = 8
 
 export const interpreterCode = (): Uint8Array => {
   const code = readFileSync(restorerBlobPath())
@@ -47,13 +50,27 @@ export class ParasiteProgram {
 
   readonly #failed: Program
 
-  /** Closes both programs: marker, then home. */
-  finish(home: bigint): void {
+  /**
+   * Closes both programs: tells the tracer, then goes home.
+   * @param unheard by which signal. Without, by a call that there is not: a tracer that waits for it is stopped at by every other call, too
+   */
+  finish(home: bigint, unheard: number | undefined): void {
+    this.#unheard = unheard
     for (const program of [this.main, this.#failed]) {
-      program.marker()
+      if (unheard === undefined) program.marker()
+      else sendToItself(program, unheard)
       program.leave(home)
     }
   }
+
+  /** Runs it in a task that was made ready for calls. */
+  run(injection: Injection): void {
+    injection.enter(this.entry, this.bundle.base, BigInt(this.main.index), this.stackTop)
+    if (this.#unheard === undefined) injection.untilCall(format.MARKER_SYSCALL)
+    else injection.untilSignal(this.#unheard)
+  }
+
+  #unheard: number | undefined
 
   get sizeBytes(): number {
     return this.#code.length + this.bundle.encode().length
@@ -72,6 +89,12 @@ export class ParasiteProgram {
   }
 }
 
+function sendToItself(program: Program, signal: number): void {
+  const mask = program.bundle.words(ALL_SIGNALS & ~bitOf(signal))
+  program.call('rt_sigprocmask', [SIG_SETMASK, mask, 0, SIGSET_BYTES], 'any')
+  program.call('tgkill', [program.call('getpid', [], 'any'), program.call('gettid', [], 'any'), signal], 'any')
+}
+
 /** What the program left behind: read after `runParasite`, before it is closed. */
 export interface ParasiteResults {
   bytes(address: bigint, length: number): Uint8Array
@@ -88,7 +111,7 @@ export function runParasite<T>(injection: Injection, program: ParasiteProgram, m
   injection.must('mmap', region, BigInt(image.length), PROT_READ_WRITE_EXEC, MAP_PRIVATE_ANONYMOUS | MAP_FIXED_NOREPLACE, -1n, 0n)
   try {
     native.writeAt(memFd, region, image)
-    injection.run(program.entry, program.bundle.base, BigInt(program.main.index), program.stackTop, format.MARKER_SYSCALL)
+    program.run(injection)
     throwIfFailed(program, memFd)
     return read({
       bytes: (address, length) => native.readAt(memFd, address, length),

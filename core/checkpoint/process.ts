@@ -2,7 +2,7 @@
 import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import { CheckpointError, UnsupportedError } from '../errors.js'
-import type { FileIdentity, Layout, Mapping, MemoryModel, PageRange, ProcessModel, ThreadModel } from '../image/model.js'
+import type { FileIdentity, Layout, Mapping, MemoryModel, PageRange, ProcessModel } from '../image/model.js'
 import { innermost, readStat, readStatus } from '../proc/status.js'
 import type { MappingLine } from '../proc/maps.js'
 import { get } from '../program/registers.js'
@@ -16,9 +16,8 @@ import { collectJobControl } from '../resources/job-control.js'
 import { collectLimits } from '../resources/limits.js'
 import { collectMappings } from '../resources/mappings.js'
 import { refuseMemoryPolicies } from '../resources/memory-policy.js'
-import { collectProcessSignals } from '../resources/pending-signals.js'
+import { collectProcessSignals, collectThreadSignals } from '../resources/pending-signals.js'
 import { withoutTimers } from '../resources/timer-signals.js'
-import type { PendingSignals } from '../resources/posix-timers.js'
 import { withCarriedKeys } from '../resources/protection-keys.js'
 import { refuseGuarded } from '../resources/shared-memory.js'
 import type { SharedMemories } from '../resources/shared-memory.js'
@@ -33,13 +32,14 @@ import { readableIn } from './page-file.js'
 import { PAGE_BYTES, scanPages } from './pages.js'
 import type { PageScan } from './pages.js'
 import { homeCalls, runParasite } from './parasite.js'
-import { compileQuestions } from './questions.js'
-import type { Asked, Answers, Questions } from './questions.js'
+import { compileQuestions, compileThreadQuestions } from './questions.js'
+import type { Asked, Questions } from './questions.js'
 import { SIGTRAP } from './seize.js'
 import type { SeizedProcess } from './seize.js'
 import { asFirstMade } from './sleep.js'
 import { findHole, findScratch, SCRATCH_MARK } from './space.js'
 import { collectThread, prepareThread, timeLimitIn } from './threads.js'
+import { unheardSignal } from './unheard-signal.js'
 
 /** What is done before the freeze because it takes long: the search through a libc, and a guess at how much there is to copy. */
 export interface Rehearsal {
@@ -86,8 +86,8 @@ export function collectProcess(
     })
     const limits = frozen.map((state) => timeLimitIn(state, seized, memFd, lines))
     const states = frozen.map((state, i) => unnoticed(state, limits[i], memFd))
-    const leader = states[0]
-    if (leader === undefined)
+    const [leaderState, ...otherStates] = states
+    if (leaderState === undefined)
       throw new CheckpointError('THAW_PROCESS_DIED', `Cannot checkpoint pid ${pid}: it ended while it was being frozen.`, { pid })
     const scratch = scratchFor(pid, memFd, pagemapFd, lines, states)
     using lent = new LentGadgets(
@@ -98,12 +98,19 @@ export function collectProcess(
     const copy = startCopy(pid, memFd, mappings, scan, [scratch, ...lent.ranges], collection.pageFile)
     try {
       step('threads')
-      const threads = states.map((state, i) => ({ ...collectThread(target, state, gadgets, scratch), limit: limits[i] }))
-      step('parasite')
+      const signals = states.map(({ tid }) => collectThreadSignals(tid))
+      const [ofFirst = [], ...ofRest] = signals
+      const pending = { process: collectProcessSignals(pid), leader: ofFirst, others: ofRest.flat() }
       const region = findHole(lines, REGION_BYTES)
-      const pending = pendingIn(pid, threads)
-      const asked = collection.asked.of(pid)
-      const { brk, protectionKeys, ...answers } = ask(compileQuestions(pid, region, pending, asked), leader, gadgets, scratch)
+      const unheard = unheardSignal(pid, states)
+      const ask = <T>(state: ThreadState, questions: Questions<T>): T => askInside(questions, state, gadgets, scratch, unheard)
+      const others = otherStates.map((state) => ({ state, answers: ask(state, compileThreadQuestions(region)) }))
+      step('parasite')
+      const { brk, protectionKeys, leader, ...answers } = ask(leaderState, compileQuestions(pid, region, pending, collection.asked.of(pid)))
+      const threads = [{ state: leaderState, answers: leader }, ...others].map((thread, i) => ({
+        ...collectThread(target, thread.state, signals[i] ?? [], thread.answers),
+        limit: limits[i],
+      }))
       wipe(scratch)
       lent[Symbol.dispose]()
       copy.rest()
@@ -192,7 +199,7 @@ export function rehearseProcess(target: SeenProcess, tree: SeenTree, known: Gadg
     const { end, guards } = scanPages(pagemapFd, mappings)
     refuseGuarded(target, mappings, guards)
     const { program } = compileQuestions(pid, findHole(lines, REGION_BYTES), { process: [], leader: [], others: [] })
-    program.finish(0n)
+    program.finish(0n, undefined)
     program.encode()
     collectFileSystem(target, readStatus(pid))
     executableOf(target)
@@ -211,14 +218,6 @@ function gadgetsOf(target: SeenProcess, memFd: number, lines: readonly MappingLi
     `Cannot checkpoint pid ${target.pid} (${target.name}): no code in it makes a system call and returns from a signal handler, and behind its code is no room for any.`,
     { pid: target.pid },
   )
-}
-
-function pendingIn(pid: number, [leader, ...others]: readonly ThreadModel[]): PendingSignals {
-  return {
-    process: collectProcessSignals(pid),
-    leader: leader?.pendingSignals ?? [],
-    others: others.flatMap(({ pendingSignals }) => pendingSignals),
-  }
 }
 
 function deletedFiles(mappings: readonly Mapping[], lines: readonly MappingLine[]): { file: FileIdentity; line: MappingLine }[] {
@@ -249,10 +248,16 @@ function clear(memFd: number, start: bigint, lengthBytes: number): void {
   if (native.readAt(memFd, start, lengthBytes).some((byte) => byte !== 0)) native.writeAt(memFd, start, new Uint8Array(lengthBytes))
 }
 
-/** Runs the parasite in the leader. */
-function ask({ program, read }: Questions, leader: ThreadState, gadgets: Gadgets, scratch: Scratch): Answers {
-  const injection = new Injection(leader, gadgets, scratch)
-  program.finish(injection.home)
+/** Runs the parasite in a thread. */
+function askInside<T>(
+  { program, read }: Questions<T>,
+  thread: ThreadState,
+  gadgets: Gadgets,
+  scratch: Scratch,
+  unheard: number | undefined,
+): T {
+  const injection = new Injection(thread, gadgets, scratch)
+  program.finish(injection.home, unheard)
   injection.begin(homeCalls(program.entry, program.sizeBytes))
   try {
     return runParasite(injection, program, scratch.memFd, read)

@@ -1,7 +1,8 @@
-/** What the parasite is asked: all that only the process itself can tell. */
+/** What the parasite is asked: all that only the process, or each of its threads, can tell. */
 import type { ProcessModel } from '../image/model.js'
 import type { AskInside, SeenProcess } from '../resources/description.js'
 import { innermost, readStatus } from '../proc/status.js'
+import { askSecurebits } from '../resources/credentials.js'
 import { askIntervalTimers } from '../resources/interval-timers.js'
 import { askPosixTimers } from '../resources/posix-timers.js'
 import type { PendingSignals } from '../resources/posix-timers.js'
@@ -9,6 +10,9 @@ import { askProcessSettings } from '../resources/process-settings.js'
 import type { ProcessSettings } from '../resources/process-settings.js'
 import { askProtectionKeys } from '../resources/protection-keys.js'
 import { askSignalActions } from '../resources/signal-actions.js'
+import { askThreadSettings } from '../resources/thread-settings.js'
+import type { AskedSettings } from '../resources/thread-settings.js'
+import type { Program } from '../program/program.js'
 import { ParasiteProgram } from './parasite.js'
 import type { ParasiteResults } from './parasite.js'
 
@@ -16,7 +20,10 @@ export type Answers = ProcessSettings &
   Pick<ProcessModel, 'signalActions' | 'intervalTimers' | 'posixTimers'> & {
     readonly brk: bigint
     readonly protectionKeys: number[]
+    readonly leader: ThreadAnswers
   }
+
+export type ThreadAnswers = AskedSettings & { readonly securebits: number }
 
 /** What kinds of descriptions have processes ask. */
 export class Asked {
@@ -33,16 +40,33 @@ export class Asked {
 }
 
 /** A parasite's program, and how to read what it found out. */
-export interface Questions {
+export interface Questions<T> {
   readonly program: ParasiteProgram
-  read(results: ParasiteResults): Answers
+  read(results: ParasiteResults): T
+}
+
+/** For a thread that is not the leader. */
+export function compileThreadQuestions(region: bigint): Questions<ThreadAnswers> {
+  const program = new ParasiteProgram(region)
+  return { program, read: askThread(program.main) }
+}
+
+function askThread(program: Program): (results: ParasiteResults) => ThreadAnswers {
+  const [readSettings, readSecurebits] = [askThreadSettings(program), askSecurebits(program)]
+  return (results) => ({ ...readSettings(results), securebits: readSecurebits(results) })
 }
 
 /**
+ * For the leader.
  * @param region a hole in the target's address space
  * @param pending signals of the frozen process
  */
-export function compileQuestions(pid: number, region: bigint, pending: PendingSignals, asked: readonly AskInside[] = []): Questions {
+export function compileQuestions(
+  pid: number,
+  region: bigint,
+  pending: PendingSignals,
+  asked: readonly AskInside[] = [],
+): Questions<Answers> {
   const program = new ParasiteProgram(region)
   const { main } = program
   // First: of timers, signals are taken and put back, which is news to who watches them.
@@ -52,6 +76,7 @@ export function compileQuestions(pid: number, region: bigint, pending: PendingSi
   const readPosix = askPosixTimers(main, pid, (tid) => innerTid(pid, tid), pending)
   const readSettings = askProcessSettings(main, pid, readStatus(pid))
   const readKeys = askProtectionKeys(main)
+  const readLeader = askThread(main)
   const brk = main.call('brk', [0])
   const read = (results: ParasiteResults): Answers => {
     for (const tell of tellOthers) tell(results)
@@ -61,6 +86,7 @@ export function compileQuestions(pid: number, region: bigint, pending: PendingSi
       posixTimers: readPosix(results),
       ...readSettings(results),
       protectionKeys: readKeys(results),
+      leader: readLeader(results),
       brk: results.cell(brk),
     }
   }

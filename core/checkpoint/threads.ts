@@ -1,19 +1,18 @@
-/** The threads of a frozen process: moved out of places where they must not be frozen, read from outside and by injected calls. */
+/** The threads of a frozen process: moved out of places where they must not be frozen, read from outside. */
 import { native } from '../../native/index.js'
 import type { ThreadModel, TimeLimit } from '../image/model.js'
 import { innermost, readStatus } from '../proc/status.js'
 import type { MappingLine } from '../proc/maps.js'
 import { timeLimitOf } from '../program/time-limit.js'
-import { collectCredentials } from '../resources/credentials.js'
+import { readCredentials } from '../resources/credentials.js'
 import type { SeenProcess } from '../resources/description.js'
-import { collectThreadSignals } from '../resources/pending-signals.js'
 import { leaveCriticalSection } from '../resources/rseq.js'
 import { collectScheduling } from '../resources/scheduling.js'
 import { collectThreadSettings } from '../resources/thread-settings.js'
 import { leaveVdso } from '../resources/vdso.js'
-import type { Gadgets } from './gadgets.js'
-import { Injection, readThread } from './injection.js'
-import type { Scratch, ThreadState } from './injection.js'
+import { readThread } from './injection.js'
+import type { ThreadState } from './injection.js'
+import type { ThreadAnswers } from './questions.js'
 import type { SeizedProcess } from './seize.js'
 
 /** A thread as it was frozen, moved out of places where it must not be frozen: the vDSO, a critical section of rseq. */
@@ -23,26 +22,24 @@ export function prepareThread(tid: number, lines: readonly MappingLine[], memFd:
   return readThread(tid, stop)
 }
 
-export function collectThread(target: SeenProcess, state: ThreadState, gadgets: Gadgets, scratch: Scratch): ThreadModel {
+export function collectThread(
+  target: SeenProcess,
+  state: ThreadState,
+  pendingSignals: Uint8Array[],
+  { securebits, ...settings }: ThreadAnswers,
+): ThreadModel {
   const { tid } = state
-  const injection = new Injection(state, gadgets, scratch)
   const status = readStatus(target.pid, tid)
-  const pendingSignals = collectThreadSignals(tid)
-  injection.begin()
-  try {
-    return {
-      tid: innermost(status, 'NSpid'),
-      registers: [...state.registers],
-      timeLimit: null,
-      extendedState: state.extendedState,
-      signalMask: state.signalMask,
-      pendingSignals,
-      scheduling: collectScheduling(tid),
-      credentials: collectCredentials(status, injection),
-      ...collectThreadSettings(target.pid, tid, injection, scratch.memFd),
-    }
-  } finally {
-    injection.end()
+  return {
+    tid: innermost(status, 'NSpid'),
+    registers: [...state.registers],
+    timeLimit: null,
+    extendedState: state.extendedState,
+    signalMask: state.signalMask,
+    pendingSignals,
+    scheduling: collectScheduling(tid),
+    credentials: { ...readCredentials(status), securebits },
+    ...collectThreadSettings(target.pid, tid, settings),
   }
 }
 

@@ -1,5 +1,5 @@
 /** credentials(7) and capabilities(7); each thread has its own. */
-import type { Injection } from '../checkpoint/injection.js'
+import type { ParasiteResults } from '../checkpoint/parasite.js'
 import type { Credentials } from '../image/model.js'
 import { field } from '../proc/status.js'
 import type { Status } from '../proc/status.js'
@@ -36,8 +36,9 @@ export function readCredentials(status: Status): Omit<Credentials, 'securebits'>
   }
 }
 
-export function collectCredentials(status: Status, injection: Injection): Credentials {
-  return { ...readCredentials(status), securebits: Number(injection.must('prctl', BigInt(PR_GET_SECUREBITS), 0n, 0n, 0n, 0n)) }
+export function askSecurebits(program: Program): (results: ParasiteResults) => number {
+  const securebits = program.call('prctl', [PR_GET_SECUREBITS, 0, 0, 0, 0])
+  return (results) => Number(results.cell(securebits))
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { native } from '../../native/index.js'
-import type { Injection } from '../checkpoint/injection.js'
+import type { ParasiteResults } from '../checkpoint/parasite.js'
 import type { ThreadModel } from '../image/model.js'
 import type { Program } from '../program/program.js'
 import { collectSeccomp } from './seccomp.js'
@@ -26,6 +26,7 @@ const PR_MCE_KILL_SET = 1
 const PR_MCE_KILL_DEFAULT = 2
 const PR_TSC_ENABLE = 1
 const STACK_T_BYTES = 24
+const WORD_BYTES = 8
 const DEFAULT_TIMER_SLACK = 50_000n
 const ROBUST_LIST_HEAD_BYTES = 24n
 
@@ -44,30 +45,43 @@ export type ThreadSettings = Pick<
   | 'seccomp'
 >
 
-/** @param injection a thread that was made ready for calls; its buffer is used */
-export function collectThreadSettings(pid: number, tid: number, injection: Injection, memFd: number): ThreadSettings {
-  const { buffer } = injection
-  const word = (): bigint => new DataView(native.readAt(memFd, buffer, 8).buffer).getBigUint64(0, true)
-  injection.must('sigaltstack', 0n, buffer)
-  const signalStack = native.readAt(memFd, buffer, STACK_T_BYTES)
-  injection.must('prctl', BigInt(PR_GET_TID_ADDRESS), buffer, 0n, 0n, 0n)
-  const clearChildTid = word()
-  injection.must('prctl', BigInt(PR_GET_PDEATHSIG), buffer, 0n, 0n, 0n)
-  const parentDeathSignal = Number(word() & 0xffff_ffffn)
-  const timerSlack = injection.must('prctl', BigInt(PR_GET_TIMERSLACK), 0n, 0n, 0n, 0n)
-  const machineCheckPolicy = Number(injection.must('prctl', BigInt(PR_MCE_KILL_GET), 0n, 0n, 0n, 0n))
-  injection.must('prctl', BigInt(PR_GET_TSC), buffer, 0n, 0n, 0n)
-  const timeStampCounter = Number(word() & 0xffff_ffffn)
+/** What only the thread itself can tell. */
+export type AskedSettings = Pick<
+  ThreadSettings,
+  'signalStack' | 'clearChildTid' | 'parentDeathSignal' | 'timerSlack' | 'machineCheckPolicy' | 'timeStampCounter'
+>
+
+export function askThreadSettings(program: Program): (results: ParasiteResults) => AskedSettings {
+  const { bundle } = program
+  const get = (option: number): bigint => {
+    const word = bundle.allocate(WORD_BYTES)
+    program.call('prctl', [option, word, 0, 0, 0])
+    return word
+  }
+  const signalStack = bundle.allocate(STACK_T_BYTES)
+  program.call('sigaltstack', [0, signalStack])
+  const [clearChildTid, parentDeathSignal, timeStampCounter] = [get(PR_GET_TID_ADDRESS), get(PR_GET_PDEATHSIG), get(PR_GET_TSC)]
+  const timerSlack = program.call('prctl', [PR_GET_TIMERSLACK, 0, 0, 0, 0])
+  const machineCheckPolicy = program.call('prctl', [PR_MCE_KILL_GET, 0, 0, 0, 0])
+  return (results) => {
+    const word = (address: bigint): bigint => Buffer.from(results.bytes(address, WORD_BYTES)).readBigUInt64LE()
+    return {
+      signalStack: results.bytes(signalStack, STACK_T_BYTES),
+      clearChildTid: word(clearChildTid),
+      parentDeathSignal: Number(word(parentDeathSignal)),
+      timeStampCounter: Number(word(timeStampCounter)),
+      timerSlack: results.cell(timerSlack),
+      machineCheckPolicy: Number(results.cell(machineCheckPolicy)),
+    }
+  }
+}
+
+export function collectThreadSettings(pid: number, tid: number, asked: AskedSettings): ThreadSettings {
   const robust = native.getRobustList(tid)
   const rseq = native.getRseq(tid)
   return {
+    ...asked,
     name: readFileSync(`/proc/${pid}/task/${tid}/comm`, 'utf8').replace(/\n$/, ''),
-    signalStack,
-    clearChildTid,
-    parentDeathSignal,
-    timerSlack,
-    machineCheckPolicy,
-    timeStampCounter,
     seccomp: collectSeccomp(pid, tid),
     robustList: robust.head,
     robustListBytes: robust.length,

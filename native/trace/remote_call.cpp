@@ -13,11 +13,13 @@ namespace thaw {
 constexpr size_t rax_index = offsetof(user_regs_struct, rax) / sizeof(uint64_t);
 constexpr size_t orig_rax_index = offsetof(user_regs_struct, orig_rax) / sizeof(uint64_t);
 
-static void run_to_syscall_stop(Pid tid, const char* expected) {
+/** Lets the task go by `request` until it reports what is awaited. */
+template <class Awaited>
+static void run_until(Pid tid, int request, const char* name, Awaited is_awaited, const char* expected) {
   for (int deliver = 0;;) {
-    ptrace_signal(PTRACE_SYSCALL, "SYSCALL", tid, static_cast<unsigned>(deliver));
+    ptrace_signal(request, name, tid, static_cast<unsigned>(deliver));
     const WaitStatus status = wait_for_report(tid);
-    if (is_syscall_stop(status)) return;
+    if (is_awaited(status)) return;
     // SIGSTOP, which nobody can mask, is delivered, and the stop it begins takes effect once the task is let go: for now it has to go on.
     const Stopped* stopped = std::get_if<Stopped>(&status);
     const bool by_sigstop = stopped != nullptr && stopped->event == 0 && stopped->signal == SIGSTOP;
@@ -25,6 +27,10 @@ static void run_to_syscall_stop(Pid tid, const char* expected) {
     if (!by_sigstop && !in_group_stop) throw UnexpectedStop{tid, expected, status};
     deliver = by_sigstop ? SIGSTOP : 0;
   }
+}
+
+static void run_to_syscall_stop(Pid tid, const char* expected) {
+  run_until(tid, PTRACE_SYSCALL, "SYSCALL", is_syscall_stop, expected);
 }
 
 int64_t call_remote(Pid tid, const Registers& registers) {
@@ -54,6 +60,14 @@ uint32_t run_until_syscall(Pid tid, Integer number) {
       return finished;
     }
   }
+}
+
+void run_until_signal(Pid tid, int signal) {
+  const auto is_delivered = [signal](const WaitStatus& status) {
+    const auto* stopped = std::get_if<Stopped>(&status);
+    return stopped != nullptr && stopped->event == 0 && stopped->signal == signal;
+  };
+  run_until(tid, PTRACE_CONT, "CONT", is_delivered, "the delivery of a signal that it sends to itself");
 }
 
 WaitStatus step(Pid tid) {

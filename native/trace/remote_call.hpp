@@ -21,6 +21,12 @@ int64_t call_remote(Pid tid, const Registers& registers);
  */
 uint32_t run_until_syscall(Pid tid, Integer number);
 
+/**
+ * Lets the task run until `signal` is about to be delivered to it, where it is left: the next resume without a signal drops it.
+ * Throws UnexpectedStop when it stops for another signal or dies.
+ */
+void run_until_signal(Pid tid, int signal);
+
 /** PTRACE_SINGLESTEP: one instruction, or none when a signal is about to be delivered: returns which stop it was. */
 WaitStatus step(Pid tid);
 

@@ -185,6 +185,27 @@ test('runUntilSyscall skips the call, stands in its exit stop and counts those b
   expect(BigInt.asIntN(64, registers[RAX] ?? 0n)).toBe(-38n) // ENOSYS
 })
 
+test('runUntilSignal passes over calls, and leaves the task before the signal, which it never hears of', () => {
+  using target = new Target()
+  target.freeze()
+  native.kill(target.pid, SIGUSR1)
+  native.runUntilSignal(target.pid, SIGUSR1)
+  expect(target.state).toBe('t')
+  native.resume(target.pid)
+  expect(target.finish()).toEqual({ kind: 'exited', code: 0 })
+})
+
+test('runUntilSignal says what came instead', () => {
+  using target = new Target()
+  target.freeze()
+  native.kill(target.pid, SIGUSR1)
+  expect(refusal(() => native.runUntilSignal(target.pid, SIGCONT))).toMatchObject({
+    code: 'ERR_UNEXPECTED_STOP',
+    pid: target.pid,
+    status: { kind: 'stopped', signal: SIGUSR1, event: 0 },
+  })
+})
+
 test('step performs one instruction', () => {
   using target = new Target()
   target.freeze()
