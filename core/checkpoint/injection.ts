@@ -65,10 +65,10 @@ export function scratchBytes(state: ThreadState): number {
   return SIGNAL_ROOM_BYTES + extendedFrameBytes(state.extendedState) + Number(FRAME_BYTES) * MOST_FRAMES
 }
 
-/** Leaves nothing of an injection. */
+/** Leaves nothing of an injection. The mark goes last: by it the rest is known for what it is, if this is as far as it gets. */
 export function wipe({ memFd, start, lengthBytes }: Scratch): void {
-  native.writeAt(memFd, start, new Uint8Array(SCRATCH_MARK.length))
   native.writeAt(memFd, start + BigInt(SIGNAL_ROOM_BYTES), new Uint8Array(lengthBytes - SIGNAL_ROOM_BYTES))
+  native.writeAt(memFd, start, new Uint8Array(SCRATCH_MARK.length))
 }
 
 /** One task under injection. Begin with `begin`, end with `end`; in between `call` and `run`. */

@@ -243,8 +243,9 @@ function scratchFor(pid: number, memFd: number, pagemapFd: number, lines: readon
   return scratch
 }
 
-/** What a killed dumper has left, and signal handlers below that. */
-function clear(memFd: number, start: bigint, lengthBytes: number): void {
+/** What a killed dumper has left behind its mark, and signal handlers below that. */
+function clear(memFd: number, marked: bigint, markedBytes: number): void {
+  const [start, lengthBytes] = [marked + BigInt(SCRATCH_MARK.length), markedBytes - SCRATCH_MARK.length]
   if (native.readAt(memFd, start, lengthBytes).some((byte) => byte !== 0)) native.writeAt(memFd, start, new Uint8Array(lengthBytes))
 }
 
