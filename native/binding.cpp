@@ -3,6 +3,7 @@
 #include "memory/transfer.hpp"
 #include "process/execute.hpp"
 #include "process/raw_call.hpp"
+#include "socket/peek.hpp"
 #include "socket/socket.hpp"
 #include "trace/attach.hpp"
 #include "trace/remote_call.hpp"
@@ -105,6 +106,8 @@ static void add_sockets(Exports exports) {
   exports.add<get_socket_option>("getsockopt");
   exports.add<set_socket_option>("setsockopt");
   exports.add<read_tcp_state>("readTcpState");
+  exports.add<peek_message>("peekMessage");
+  exports.add<bytes_before_last_piece>("bytesBeforeLastPiece");
   exports.add<[](int socket, ByteView bytes, const std::vector<int>& descriptors, std::optional<int> flags) {
     send_message(socket, bytes, descriptors, flags.value_or(0));
   }>("sendMessage");

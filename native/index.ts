@@ -232,6 +232,15 @@ export interface Native {
   /** recvmsg; blocking unless MSG_DONTWAIT is in `flags` (then null at EAGAIN). Throws EMSGSIZE when the message was cut off. */
   receiveMessage(socketFd: number, maxBytes: number, maxDescriptors: number, flags?: number): Message | null
 
+  /**
+   * A look (MSG_PEEK, MSG_DONTWAIT) at the message that begins `offset` bytes from the start of a queue, or at what a stream has from there on; `undefined` is the start, for
+   * sockets that have no such offset (SO_PEEK_OFF). With `credentials` also those that it came with, and a look at a stream ends where they change.
+   * The socket's own settings are as before, even if this process is killed meanwhile. Null where there is nothing; throws EMSGSIZE as `receiveMessage`.
+   */
+  peekMessage(socketFd: number, offset: number | undefined, maxBytes: number, maxDescriptors: number, credentials: boolean): Message | null
+  /** Of the pieces of a unix stream, sent with the same credentials, that make up `length` bytes at `offset`: the bytes before the last piece. */
+  bytesBeforeLastPiece(socketFd: number, offset: number, length: number): number
+
   // --- processes of our own ----------------------------------------------------------------------------------------------
   /**
    * posix_spawn-like start of a helper program without Node's child machinery: `descriptors[i]` becomes descriptor i of the child, all

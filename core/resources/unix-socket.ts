@@ -65,12 +65,16 @@ export const unixSocket: DescriptionKind<unknown> = defineKind<UnixSocket>({
   support: {
     topic: 'sockets',
     carried: 'unix sockets with data, descriptors in flight, credentials and clients that wait to be accepted',
-    conditions: ['What was sent into a unix stream in one piece and is read in part takes, of the room to send, what the rest takes.'],
+    conditions: [
+      'What was sent into a unix stream in one piece and is read in part takes, of the room to send, what the rest takes.',
+      'Linux shows an empty datagram to one look only (`MSG_PEEK`), and a checkpoint is one: the original still reads it, but a second checkpoint does not see it, and is refused where that shows: where it is the first that waits.',
+    ],
     refused: {
       THAW_UNIX_OUTSIDE: 'unix sockets connected to the outside',
       THAW_UNIX_BACKLOG: 'clients that wait to be accepted and have sent data or come from outside',
       THAW_UNIX_CREDENTIALS: "credentials in sockets from outside the tree's pid namespace, or in messages from outside the tree",
       THAW_UNIX_ERROR: 'unix sockets with an error that was not told yet',
+      THAW_UNIX_PEEKED: 'unix sockets with an empty message that was looked at before',
       THAW_UNIX_PEER: 'datagram sockets whose peer is gone or not connected back',
       THAW_UNIX_SENDER: 'datagrams of senders outside the tree',
       THAW_UNIX_NAME_TAKEN: 'unix sockets whose name another file has',

@@ -65,7 +65,7 @@ static Bytes credentials_in(msghdr& header) {
   return {};
 }
 
-std::optional<Message> receive_message(int socket, ByteCount max_bytes, uint32_t max_descriptors, int flags) {
+std::optional<Message> receive_by(const std::function<ssize_t(msghdr&)>& receive, ByteCount max_bytes, uint32_t max_descriptors) {
   Message message{Bytes(max_bytes.value), {}, Bytes(sizeof(sockaddr_storage)), {}};
   max_descriptors = std::min(max_descriptors, scm_max_fd);
   Bytes control(CMSG_SPACE(max_descriptors * sizeof(int)) + other_control_bytes);
@@ -73,7 +73,7 @@ std::optional<Message> receive_message(int socket, ByteCount max_bytes, uint32_t
   msghdr header = message_header(data, control);
   header.msg_name = message.sender.data();
   header.msg_namelen = static_cast<socklen_t>(message.sender.size());
-  ssize_t count = uninterrupted([&] { return recvmsg(socket, &header, flags | MSG_CMSG_CLOEXEC); });
+  const ssize_t count = receive(header);
   if (count < 0 && errno == EAGAIN) return std::nullopt;
   check(count, "recvmsg");
   message.descriptors = take_descriptors(header);
@@ -83,6 +83,11 @@ std::optional<Message> receive_message(int socket, ByteCount max_bytes, uint32_t
   message.sender.resize(std::min<size_t>(header.msg_namelen, message.sender.size()));
   message.bytes.resize(std::min<size_t>(static_cast<size_t>(count), message.bytes.size()));
   return message;
+}
+
+std::optional<Message> receive_message(int socket, ByteCount max_bytes, uint32_t max_descriptors, int flags) {
+  const auto receive = [&](msghdr& header) { return uninterrupted([&] { return recvmsg(socket, &header, flags | MSG_CMSG_CLOEXEC); }); };
+  return receive_by(receive, max_bytes, max_descriptors);
 }
 
 }  // namespace thaw

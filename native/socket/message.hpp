@@ -1,6 +1,9 @@
 // Messages that carry descriptors (SCM_RIGHTS).
 #pragma once
 
+#include <sys/socket.h>
+
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -24,5 +27,8 @@ struct Message {
  * what was cut off is lost.
  */
 std::optional<Message> receive_message(int socket, ByteCount max_bytes, uint32_t max_descriptors, int flags);
+
+/** The same, by whatever fills in the header as recvmsg(2) with MSG_CMSG_CLOEXEC does, errno included. */
+std::optional<Message> receive_by(const std::function<ssize_t(msghdr&)>& receive, ByteCount max_bytes, uint32_t max_descriptors);
 
 }  // namespace thaw

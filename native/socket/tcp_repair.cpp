@@ -3,16 +3,11 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
-#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <csignal>
-#include <memory>
 
 #include "base/sys_error.hpp"
+#include "process/apart.hpp"
 
 namespace thaw {
 
@@ -26,7 +21,7 @@ constexpr int tcp_repair_on = 1;
 /** Off without a window probe, which the peer would see (Linux 4.19). */
 constexpr int tcp_repair_off = -1;
 
-/** What the child finds in the memory it shares with us. It allocates nothing. */
+/** What a process of its own does. It allocates nothing. */
 struct Reading {
   int fd;
   TcpState state{};
@@ -70,7 +65,7 @@ struct Reading {
   }
 
   /** Repair mode forgets SO_REUSEADDR; a look moves the offset at which the next one starts. */
-  void read() {
+  void operator()() {
     int reuse = 0;
     int peek_offset = no_peek_offset;
     if (!get(SOL_SOCKET, SO_REUSEADDR, reuse)) return;
@@ -84,13 +79,6 @@ struct Reading {
     if (peeks_at) setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &peek_offset, sizeof peek_offset);
   }
 };
-
-int read_in_child(void* argument) {
-  // What ends our whole process group should not end it half-way.
-  setsid();
-  static_cast<Reading*>(argument)->read();
-  return 0;
-}
 
 }  // namespace
 
@@ -106,18 +94,7 @@ TcpState read_tcp_state(int fd) {
   reading.state.sent.resize(queued(fd, SIOCOUTQ) + 1);
   reading.state.received.resize(queued(fd, SIOCINQ) + 1);
   reading.state.window.reserve(sizeof(tcp_repair_window));
-  constexpr size_t stack_bytes = 64 * 1024;
-  const auto stack = std::make_unique<char[]>(stack_bytes);
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  // As vfork, in our memory, but no thread of ours. Without a signal at its end: nobody here waits for children in general.
-  const int pid = clone(read_in_child, stack.get() + stack_bytes, CLONE_VM | CLONE_VFORK, &reading);
-  const int err = errno;
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (pid < 0) throw SysError{err, "clone"};
-  uninterrupted([&] { return waitpid(pid, nullptr, __WALL); });
+  run_apart(reading);
   if (reading.err != 0) throw SysError{reading.err, reading.syscall};
   return std::move(reading.state);
 }

@@ -2,10 +2,12 @@
  * The dumper is killed by SIGKILL after each of its steps: the target computes on, with everything that it had, and nothing more. Every step
  * is tried with KILL_EVERY=1; a test run takes a sample, another one each day.
  */
-import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { treeBelow } from '../../dist/core/proc/tree.js'
+import { SO_PASSCRED, SO_PEEK_OFF, SOL_SOCKET } from '../../dist/core/resources/socket/option-table.js'
+import { native } from '../../dist/native/index.js'
 import { FixtureProgram } from '../fixtures/program.ts'
 import { restingTurns } from '../fixtures/rest.ts'
 import { Counter, eventually, expectNothingLeft, Folder, isAlive, startThaw, thaw, tool } from './harness.ts'
@@ -87,6 +89,53 @@ test.for(['family', 'pty', 'pty-data', 'pty-data-session', 'pty-blocked'])(
       ended = await killedOrEnded([...dump, folder.file(`at-${at}`)], at, steps)
       await eventually(() => restingTurns(program.pid) !== undefined)
       expect({ at, tree: treeBelow([program.pid]) }).toEqual({ at, tree })
+    }
+    expect(await program.check()).toEqual(['ok'])
+    await expectNothingLeft()
+  },
+  600_000,
+)
+
+/** What a look at a queue borrows: by descriptor. */
+function settings(pid: number): Record<string, number[]> {
+  const pidfd = native.pidfdOpen(pid)
+  const found: Record<string, number[]> = {}
+  for (const name of readdirSync(`/proc/${pid}/fd`)) {
+    const fd = native.pidfdGetfd(pidfd, Number(name))
+    found[name] = [SO_PEEK_OFF, SO_PASSCRED].flatMap((option) => settingOf(fd, option) ?? [])
+    closeSync(fd)
+  }
+  closeSync(pidfd)
+  return found
+}
+
+function settingOf(fd: number, option: number): number | undefined {
+  try {
+    return Buffer.from(native.getsockopt(fd, SOL_SOCKET, option, 4)).readInt32LE()
+  } catch {
+    return undefined
+  }
+}
+
+test.for(['unix-stream', 'unix-rights', 'unix-datagram', 'udp-queue', 'tcp-queues'])(
+  'killed while it looks at what sockets hold: %s',
+  async (name, { skip }) => {
+    using folder = new Folder()
+    await using program = await FixtureProgram.start(name)
+    skip(program.skipped !== undefined, program.skipped)
+    const before = settings(program.pid)
+    const dump = (at: string, env: Record<string, string>): ReturnType<typeof thaw> =>
+      thaw(['dump', String(program.pid), '--leave-running', '--images', folder.file(at)], {
+        env: { ...PRELOAD, KILL_SETTING: '1', ...env },
+      })
+    // The first look is the one that sees empty messages.
+    const killed = await dump('first', { KILL_AT: '1' })
+    expect(killed.status).toBeNull()
+    await eventually(() => JSON.stringify(settings(program.pid)) === JSON.stringify(before))
+    for (let at = 2 + (FROM % 3), ended = false; !ended; at += Math.min(EVERY, 3)) {
+      ended = (await dump(`at-${at}`, { KILL_AT: String(at) })).status !== null
+      await eventually(() => restingTurns(program.pid) !== undefined)
+      expect({ at, settings: settings(program.pid) }).toEqual({ at, settings: before })
     }
     expect(await program.check()).toEqual(['ok'])
     await expectNothingLeft()

@@ -6,7 +6,7 @@ import { openDescriptors, refusal, Target } from './harness.ts'
 const [AF_UNIX, AF_INET] = [1, 2]
 const [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_NONBLOCK] = [1, 2, 5, 0o4000]
 const SOL_SOCKET = 1
-const [SO_TYPE, SO_SNDBUF, SO_PASSCRED, SO_PROTOCOL, SO_NETNS_COOKIE] = [3, 7, 16, 38, 71]
+const [SO_TYPE, SO_SNDBUF, SO_PASSCRED, SO_PROTOCOL, SO_PEEK_OFF, SO_NETNS_COOKIE] = [3, 7, 16, 38, 42, 71]
 const [MSG_PEEK, MSG_DONTWAIT] = [2, 0x40]
 
 let before: string[]
@@ -23,7 +23,7 @@ const cookie = (fd: number): Uint8Array => native.getsockopt(fd, SOL_SOCKET, SO_
 const loopback = (port: number): Uint8Array => Uint8Array.of(AF_INET, 0, port >> 8, port & 255, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0)
 
 test('the state of a TCP connection, which nothing is seen of afterwards', () => {
-  const [SO_REUSEADDR, SO_PEEK_OFF] = [2, 42]
+  const SO_REUSEADDR = 2
   const int = (value: number): Uint8Array => new Uint8Array(Int32Array.of(value).buffer)
   const listener = native.socket(AF_INET, SOCK_STREAM, 0)
   native.bindSocket(listener, loopback(0))
@@ -121,6 +121,44 @@ test('what was cut off is an error, and leaves no descriptors', () => {
   expect(refusal(() => native.receiveMessage(b, 1, 5))).toMatchObject({ code: 'EMSGSIZE', syscall: 'recvmsg' })
   native.sendMessage(a, Buffer.from('x'), [a, a, a])
   expect(refusal(() => native.receiveMessage(b, 10, 2))).toMatchObject({ code: 'EMSGSIZE', syscall: 'recvmsg' })
+  close(a, b)
+})
+
+test('a look anywhere in a queue, and the settings of the socket are as before', () => {
+  const [a, b] = native.socketpair(AF_UNIX, SOCK_SEQPACKET, 0)
+  native.sendMessage(a, Buffer.from('first'), [])
+  native.sendMessage(a, Buffer.from('second'), [a])
+  const settings = (): (Uint8Array | undefined)[] => [SO_PASSCRED, SO_PEEK_OFF].map((option) => native.getsockopt(b, SOL_SOCKET, option, 4))
+  for (const [offset, passing] of [
+    [-1, 0],
+    [0, 1],
+    [3, 0],
+  ] as const) {
+    native.setsockopt(b, SOL_SOCKET, SO_PEEK_OFF, new Uint8Array(Int32Array.of(offset).buffer))
+    native.setsockopt(b, SOL_SOCKET, SO_PASSCRED, Uint8Array.of(passing, 0, 0, 0))
+    const before = settings()
+    const message = native.peekMessage(b, 5, 100, 1, true)
+    expect(text(message?.bytes)).toBe('second')
+    expect(message?.descriptors).toHaveLength(1)
+    expect(message?.credentials).toHaveLength(12)
+    close(...(message?.descriptors ?? []))
+    expect(text(native.peekMessage(b, undefined, 100, 0, false)?.bytes)).toBe('first')
+    expect(native.peekMessage(b, 11, 100, 0, false)).toBeNull()
+    expect(refusal(() => native.peekMessage(b, 0, 2, 0, false))).toMatchObject({ code: 'EMSGSIZE' })
+    expect(settings()).toEqual(before)
+  }
+  close(a, b)
+  expect(refusal(() => native.peekMessage(b, 0, 2, 0, false))).toMatchObject({ code: 'EBADF', syscall: 'recvmsg' })
+})
+
+test('the pieces of a stream', () => {
+  const [a, b] = native.socketpair(AF_UNIX, SOCK_STREAM, 0)
+  for (const piece of ['one', 'two more', 'x']) native.sendMessage(a, Buffer.from(piece), [])
+  expect(native.bytesBeforeLastPiece(b, 0, 12)).toBe(11)
+  expect(native.bytesBeforeLastPiece(b, 0, 11)).toBe(3)
+  expect(native.bytesBeforeLastPiece(b, 0, 3)).toBe(0)
+  expect(native.bytesBeforeLastPiece(b, 3, 9)).toBe(8)
+  expect(native.bytesBeforeLastPiece(b, 3, 0)).toBe(0)
   close(a, b)
 })
 

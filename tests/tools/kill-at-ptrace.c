@@ -1,6 +1,7 @@
 /*
  * Preloaded into a tracer: after its KILL_AT-th step (ptrace, waitpid, or pwrite, by which it writes to its target's memory) the process is
- * killed by SIGKILL. Without KILL_AT the steps are only counted; how many there were goes to the file KILL_COUNT when the process exits.
+ * killed by SIGKILL. With KILL_SETTING it is after the KILL_AT-th setting of a socket. Without KILL_AT the steps are only counted; how many there were goes to
+ * the file KILL_COUNT when the process exits.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -9,14 +10,33 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 static long steps;
+static pid_t tracer;
+
+__attribute__((constructor)) static void note(void) {
+  tracer = getpid();
+}
+
+static void step_of(int is_setting) {
+  if (is_setting != (getenv("KILL_SETTING") != NULL)) return;
+  const char *at = getenv("KILL_AT");
+  /* Not whoever makes the step, which may be another process, with the tracer's memory. */
+  if (__atomic_add_fetch(&steps, 1, __ATOMIC_SEQ_CST) == (at ? atol(at) : 0)) kill(tracer, SIGKILL);
+}
 
 static void step(void) {
-  const char *at = getenv("KILL_AT");
-  if (__atomic_add_fetch(&steps, 1, __ATOMIC_SEQ_CST) == (at ? atol(at) : 0)) kill(getpid(), SIGKILL);
+  step_of(0);
+}
+
+int setsockopt(int fd, int level, int option, const void *value, socklen_t size) {
+  int (*original)(int, int, int, const void *, socklen_t) = dlsym(RTLD_NEXT, "setsockopt");
+  int result = original(fd, level, option, value, size);
+  step_of(1);
+  return result;
 }
 
 __attribute__((destructor)) static void tell(void) {

@@ -3,7 +3,7 @@ import { native } from '../../../native/index.js'
 import type { SeenDescription, SeenTree } from '../description.js'
 import { refusal } from '../refusal.js'
 import { hostOf, isMulticast, portOf } from '../socket/address.js'
-import { AF_INET6, intBytes, intOf, IPPROTO_UDP, SO_PEEK_OFF, SOL_SOCKET } from '../socket/option-table.js'
+import { AF_INET6, intOf, IPPROTO_UDP, SOL_SOCKET } from '../socket/option-table.js'
 import type { SocketOption } from '../socket/options.js'
 import { socketInt, socketOf } from '../socket/seen-socket.js'
 import { LARGEST_V6_PAYLOAD } from './packet.js'
@@ -17,7 +17,7 @@ export interface Datagram {
 const POLLIN = 1
 const POLLERR = 8
 const TIOCOUTQ = 0x5411
-const MSG_PEEK_DONTWAIT = 0x2 | 0x40
+const FIONREAD = 0x541b
 const LARGEST_DATAGRAM = 65535
 const SO_REUSEADDR = 2
 const SO_REUSEPORT = 15
@@ -40,7 +40,7 @@ export function collectDatagrams(seen: SeenDescription, tree: SeenTree, options:
   if (why !== undefined) refuseQueue(seen, why)
   if (!tree.frozen) return []
   const datagrams = peekAll(fd)
-  if (datagrams.length === 0) refuseQueue(seen, 'which were looked at before')
+  if (hidesDatagram(fd, datagrams)) refuseQueue(seen, 'an empty one of which was looked at before, and is shown only once')
   const odd = datagrams.find((datagram) => !canBeSent(seen, datagram))
   if (odd !== undefined) refuseQueue(seen, `one of which is too large, or came from ${hostOf(odd.sender)}`)
   return datagrams
@@ -69,24 +69,24 @@ function canBeSent(seen: SeenDescription, { data, sender }: Datagram): boolean {
   return data.length <= LARGEST_V6_PAYLOAD && !/^fe[89ab]/.test(hostOf(sender))
 }
 
-function bytesHeldBack(fd: number): number {
+const bytesHeldBack = (fd: number): number => ask(fd, TIOCOUTQ)
+
+/** FIONREAD tells the length of the first one, whether it is shown or not. */
+const hidesDatagram = (fd: number, [first]: readonly Datagram[]): boolean =>
+  first === undefined || (first.data.length > 0 && ask(fd, FIONREAD) === 0)
+
+function ask(fd: number, request: number): number {
   const answer = new Uint8Array(4)
-  native.ioctl(fd, TIOCOUTQ, answer)
+  native.ioctl(fd, request, answer)
   return intOf(answer)
 }
 
-/** The socket's own peek offset is borrowed for the time; it moves on from one look to the next. */
 function peekAll(fd: number): Datagram[] {
-  const before = native.getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, 4)
   const datagrams: Datagram[] = []
-  native.setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, intBytes(0))
-  try {
-    for (;;) {
-      const message = native.receiveMessage(fd, LARGEST_DATAGRAM, 0, MSG_PEEK_DONTWAIT)
-      if (message === null) return datagrams
-      datagrams.push({ data: message.bytes, sender: message.sender })
-    }
-  } finally {
-    native.setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, before)
+  for (let at = 0; ;) {
+    const message = native.peekMessage(fd, at, LARGEST_DATAGRAM, 0, false)
+    if (message === null) return datagrams
+    datagrams.push({ data: message.bytes, sender: message.sender })
+    at += message.bytes.length
   }
 }

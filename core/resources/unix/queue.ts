@@ -4,7 +4,7 @@ import type { Message } from '../../../native/index.js'
 import type { SeenDescription, SeenTree } from '../description.js'
 import { S_IFMT, S_IFSOCK } from '../open-flags.js'
 import { refusal } from '../refusal.js'
-import { intBytes, intOf, SO_PASSCRED, SO_PEEK_OFF, SOL_SOCKET } from '../socket/option-table.js'
+import { intOf } from '../socket/option-table.js'
 import { socketOf } from '../socket/seen-socket.js'
 import { credentialsOf } from './credentials.js'
 import type { UnixCredentials } from './credentials.js'
@@ -21,13 +21,10 @@ export interface UnixMessage {
 }
 
 const SOCK_STREAM = 1
+const SOCK_DGRAM = 2
+const POLLIN = 1
 const POLLERR = 8
 const FIONREAD = 0x541b
-const MSG_PEEK = 0x2
-const MSG_DONTWAIT = 0x40
-const PROT_NONE = 0
-const PROT_READ_WRITE = 3
-const MAP_PRIVATE_ANONYMOUS = 0x22
 const MOST_DESCRIPTORS = 253
 /** More than the largest buffer of a sender. */
 const LARGEST_MESSAGE = 8 << 20
@@ -41,6 +38,7 @@ export function queueOf(seen: SeenDescription, tree: SeenTree): UnixMessage[] {
   if (before === undefined) refuseError(seen)
   if (before !== undefined || !tree.frozen || socketOf(seen)?.listening === true) return before ?? []
   const queue = readQueue(seen, tree)
+  if (hidesMessage(seen, queue)) throw refuseHidden(seen)
   known.set(seen, queue)
   return queue
 }
@@ -69,28 +67,36 @@ export function mayBeInFlight(tree: SeenTree): boolean {
   )
 }
 
-/** The socket's own peek offset is borrowed for the time, and so is its asking for credentials: a look at a stream ends where they change. */
+/**
+ * Empty messages are shown to one look only (skb_set_peeked() in net/core/datagram.c). One that a look has passed over shows where nothing else does, and, of datagrams, where
+ * it is the first: FIONREAD tells its length, 0.
+ */
+function hidesMessage(seen: SeenDescription, [first]: readonly UnixMessage[]): boolean {
+  const { type, shutdown } = readUnixDiag(seen)
+  if (type === SOCK_STREAM || (shutdown & RCV_SHUTDOWN) !== 0) return false
+  if (first === undefined) return (native.poll(seen.duplicate(), POLLIN, 0) & POLLIN) !== 0
+  return type === SOCK_DGRAM && first.data.length > 0 && bytesIn(seen.duplicate()) === 0
+}
+
+const refuseHidden = (seen: SeenDescription): Error =>
+  refusal(
+    seen,
+    'THAW_UNIX_PEEKED',
+    'is a unix socket that holds an empty message which was looked at before (MSG_PEEK, an earlier checkpoint): it is shown only once',
+    'Let it read that before the checkpoint.',
+  )
+
 function readQueue(seen: SeenDescription, tree: SeenTree): UnixMessage[] {
   const { type, shutdown } = readUnixDiag(seen)
   const fd = seen.duplicate()
-  const [before, passing] = [SO_PEEK_OFF, SO_PASSCRED].map((option) => native.getsockopt(fd, SOL_SOCKET, option, 4))
-  const peek = (length: number, offset?: number): Message | null => {
-    if (offset !== undefined) native.setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, intBytes(offset))
-    return native.receiveMessage(fd, length, MOST_DESCRIPTORS, MSG_PEEK | MSG_DONTWAIT)
-  }
+  const peek = (length: number, offset: number): Message | null => native.peekMessage(fd, offset, length, MOST_DESCRIPTORS, true)
   const keep = (message: Message, offset: number): UnixMessage => ({
     data: message.bytes,
     descriptions: describeAll(message, seen, offset, tree),
     sender: message.sender.subarray(2),
     credentials: credentialsOf(message, seen, tree),
   })
-  try {
-    native.setsockopt(fd, SOL_SOCKET, SO_PASSCRED, intBytes(1))
-    return type === SOCK_STREAM ? readStream(fd, peek, keep) : readMessages(peek, keep, (shutdown & RCV_SHUTDOWN) !== 0)
-  } finally {
-    if (before !== undefined) native.setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, before)
-    if (passing !== undefined) native.setsockopt(fd, SOL_SOCKET, SO_PASSCRED, passing)
-  }
+  return type === SOCK_STREAM ? readStream(fd, peek, keep) : readMessages(peek, keep, (shutdown & RCV_SHUTDOWN) !== 0)
 }
 
 function describeAll({ descriptors }: Message, queue: SeenDescription, offset: number, tree: SeenTree): number[] {
@@ -98,15 +104,14 @@ function describeAll({ descriptors }: Message, queue: SeenDescription, offset: n
   return descriptors.map((fd, index) => tree.inFlight(fd, { queue, offset, index, count: descriptors.length, onlySockets }).id)
 }
 
-type Peek = (length: number, offset?: number) => Message | null
+type Peek = (length: number, offset: number) => Message | null
 /** @param offset bytes before it in the queue */
 type Keep = (message: Message, offset: number) => UnixMessage
 
-/** From one message to the next the offset moves on by itself. */
 function readMessages(peek: Peek, keep: Keep, shut: boolean): UnixMessage[] {
   const messages: UnixMessage[] = []
   let at = 0
-  for (let message = peek(LARGEST_MESSAGE, 0); message !== null; message = peek(LARGEST_MESSAGE)) {
+  for (let message = peek(LARGEST_MESSAGE, at); message !== null; message = peek(LARGEST_MESSAGE, at)) {
     // Nothing, from a socket that is shut for reading, is the end and not an empty message.
     if (shut && message.bytes.length === 0 && message.descriptors.length === 0) break
     messages.push(keep(message, at))
@@ -142,7 +147,7 @@ function readStream(fd: number, peek: Peek, keep: Keep): UnixMessage[] {
 function startsOfPieces(fd: number, at: number, length: number): number[] {
   const starts: number[] = []
   for (let end = length; end > 0;) {
-    end = piecesBefore(fd, at, end)
+    end = native.bytesBeforeLastPiece(fd, at, end)
     starts.unshift(end)
   }
   return starts
@@ -152,24 +157,4 @@ function bytesIn(fd: number): number {
   const answer = new Uint8Array(4)
   native.ioctl(fd, FIONREAD, answer)
   return intOf(answer)
-}
-
-/**
- * How many bytes come before the last of the pieces that `length` bytes consist of. Pieces are copied whole or not at all: the last
- * one does not fit into memory that ends one byte too early, and the look ends before it.
- */
-function piecesBefore(fd: number, at: number, length: number): number {
-  const roomBytes = BigInt(Math.ceil(length / 4096) * 4096)
-  const room = native.syscall('mmap', [0, roomBytes + 4096n, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0])
-  try {
-    const end = room + roomBytes
-    native.syscall('mprotect', [end, 4096, PROT_NONE])
-    native.setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, intBytes(at))
-    return Number(native.syscall('recvfrom', [fd, end - BigInt(length - 1), length, MSG_PEEK | MSG_DONTWAIT, 0, 0]))
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EFAULT') return 0
-    throw error
-  } finally {
-    native.syscall('munmap', [room, roomBytes + 4096n])
-  }
 }
