@@ -224,7 +224,7 @@ export interface Native {
   setsockopt(fd: number, level: number, option: number, value: Uint8Array): void
   /**
    * What only repair mode tells of a TCP connection, which is left as it was, even if this process is killed meanwhile. For one that nobody
-   * uses at the time; throws EPERM without CAP_NET_ADMIN over its network namespace.
+   * uses at the time, but for what is on its way to it: throws EAGAIN where that does not come to an end, EPERM without CAP_NET_ADMIN over its network namespace.
    */
   readTcpState(fd: number): TcpState
   /** sendmsg with SCM_RIGHTS; at most 253 descriptors. They stay open here. */

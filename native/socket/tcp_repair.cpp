@@ -20,11 +20,15 @@ constexpr int no_peek_offset = -1;
 constexpr int tcp_repair_on = 1;
 /** Off without a window probe, which the peer would see (Linux 4.19). */
 constexpr int tcp_repair_off = -1;
+/** Who sends stands still: what is on its way comes to an end. */
+constexpr int most_tries = 1000;
 
 /** What a process of its own does. It allocates nothing. */
 struct Reading {
   int fd;
   TcpState state{};
+  /** What comes on its way while the socket is read is still taken in: the receive queue was another one before and after it was read. */
+  bool moved = false;
   int err = 0;
   const char* syscall = "";
 
@@ -44,19 +48,27 @@ struct Reading {
 
   bool set(int level, int option, int value) { return !failed(setsockopt(fd, level, option, &value, sizeof value) < 0, "setsockopt"); }
 
-  /** The bytes end up as many as there are. */
+  /** The bytes end up as many as there are; there is room for one more. */
   bool peek(Bytes& bytes) {
     const ssize_t count = recv(fd, bytes.data(), bytes.size(), MSG_PEEK | MSG_DONTWAIT);
     // Nothing there; or, of the receive queue, the end.
     if (failed(count < 0 && errno != EAGAIN, "recv")) return false;
+    moved |= count == static_cast<ssize_t>(bytes.size());
     bytes.resize(count < 0 ? 0 : static_cast<size_t>(count));
+    return true;
+  }
+
+  bool read_received() {
+    uint32_t behind = 0;
+    if (!get(IPPROTO_TCP, TCP_QUEUE_SEQ, state.receive_sequence) || !peek(state.received) || !get(IPPROTO_TCP, TCP_QUEUE_SEQ, behind)) return false;
+    moved |= behind != state.receive_sequence;
     return true;
   }
 
   bool read_in_repair_mode() {
     tcp_repair_window window{};
     if (!set(IPPROTO_TCP, TCP_REPAIR_QUEUE, send_queue) || !get(IPPROTO_TCP, TCP_QUEUE_SEQ, state.send_sequence) || !peek(state.sent)) return false;
-    if (!set(IPPROTO_TCP, TCP_REPAIR_QUEUE, receive_queue) || !get(IPPROTO_TCP, TCP_QUEUE_SEQ, state.receive_sequence) || !peek(state.received)) return false;
+    if (!set(IPPROTO_TCP, TCP_REPAIR_QUEUE, receive_queue) || !read_received()) return false;
     if (!get(IPPROTO_TCP, TCP_MAXSEG, state.largest_segment) || !get(IPPROTO_TCP, TCP_TIMESTAMP, state.timestamp)) return false;
     if (!get(IPPROTO_TCP, TCP_REPAIR_WINDOW, window)) return false;
     const auto* bytes = reinterpret_cast<const uint8_t*>(&window);
@@ -89,14 +101,17 @@ static size_t queued(int fd, unsigned long request) {
 }
 
 TcpState read_tcp_state(int fd) {
-  // A FIN in the queue counts as one byte.
-  Reading reading{fd};
-  reading.state.sent.resize(queued(fd, SIOCOUTQ) + 1);
-  reading.state.received.resize(queued(fd, SIOCINQ) + 1);
-  reading.state.window.reserve(sizeof(tcp_repair_window));
-  run_apart(reading);
-  if (reading.err != 0) throw SysError{reading.err, reading.syscall};
-  return std::move(reading.state);
+  for (int tries = 0; tries < most_tries; tries++) {
+    Reading reading{fd};
+    // A FIN in the queue counts as one byte, and one more tells whether that was all.
+    reading.state.sent.resize(queued(fd, SIOCOUTQ) + 2);
+    reading.state.received.resize(queued(fd, SIOCINQ) + 2);
+    reading.state.window.reserve(sizeof(tcp_repair_window));
+    run_apart(reading);
+    if (reading.err != 0) throw SysError{reading.err, reading.syscall};
+    if (!reading.moved) return std::move(reading.state);
+  }
+  throw SysError{EAGAIN, "recv"};
 }
 
 }  // namespace thaw

@@ -23,7 +23,7 @@ struct TcpState {
 
 /**
  * Reads the state of a connected socket that nobody uses meanwhile, and leaves it as it was. Repair mode is switched on and off by a process of its own: it
- * is not interrupted when ours dies. Throws SysError; EPERM without CAP_NET_ADMIN over the socket's network namespace.
+ * is not interrupted when ours dies. What comes in meanwhile is read whole or not at all. Throws SysError; EPERM without CAP_NET_ADMIN over the socket's network namespace.
  */
 TcpState read_tcp_state(int fd);
 
