@@ -15,6 +15,7 @@ import { SCRATCH_MARK } from './space.js'
 import { readExtendedState } from '../program/extended-state.js'
 import { extendedFrame, extendedFrameBytes, ucontext, UCONTEXT_BYTES } from '../program/frame.js'
 import { get, restartable, withRegisters } from '../program/registers.js'
+import { isQueuedSignal } from '../program/siginfo.js'
 import type { Gadgets } from './gadgets.js'
 import { stopped } from './seize.js'
 
@@ -182,12 +183,22 @@ export class Injection {
     native.runUntilSyscall(this.#state.tid, number)
   }
 
-  /** Until the task has unblocked this signal and sent it to itself. It does not stop before, nor hear of the signal. */
-  untilSignal(signal: number): void {
-    native.runUntilSignal(this.#state.tid, signal)
+  /**
+   * Until the task has unblocked this signal and sent it to itself with this value. It does not stop before, nor hear of it. Another one that came
+   * first goes on waiting.
+   */
+  untilSignal(signal: number, value: bigint): void {
+    const { tid, stop } = this.#state
+    native.runUntilSignal(tid, signal)
+    const info = native.getSignalInfo(tid)
     // On the way home all are blocked, as from the start.
     this.#pointHome()
-    native.setSignalMask(this.#state.tid, ALL_SIGNALS)
+    native.setSignalMask(tid, ALL_SIGNALS)
+    if (info !== null && isQueuedSignal(info, value)) return
+    // What is blocked when it is to be delivered is queued again (ptrace_signal() in kernel/signal.c).
+    native.interrupt(tid)
+    native.resume(tid, signal)
+    if (!stopped(tid, stop)) throw diedMeanwhile(tid)
   }
 
   /**
@@ -199,12 +210,15 @@ export class Injection {
     this.#pointHome()
     native.interrupt(tid)
     native.resume(tid)
-    if (!stopped(tid, stop)) throw new CheckpointError('THAW_PROCESS_DIED', `Thread ${tid} was killed during the checkpoint.`, { pid: tid })
+    if (!stopped(tid, stop)) throw diedMeanwhile(tid)
     native.setSignalMask(tid, signalMask)
     native.setRegisters(tid, registers)
     if (get(native.getRegisters(tid), 'rip') !== get(registers, 'rip')) throw new Error('registers did not take')
   }
 }
+
+const diedMeanwhile = (tid: number): CheckpointError =>
+  new CheckpointError('THAW_PROCESS_DIED', `Thread ${tid} was killed during the checkpoint.`, { pid: tid })
 
 export function syscallNumber(name: string): number {
   const number = native.syscalls[name]

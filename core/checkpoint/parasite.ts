@@ -10,6 +10,7 @@ import type { Cell } from '../program/bundle.js'
 import { format } from '../program/format.js'
 import { describeOperation } from '../program/print.js'
 import type { Program } from '../program/program.js'
+import { queuedSignal } from '../program/siginfo.js'
 import type { HomeCall, Injection } from './injection.js'
 import { ALL_SIGNALS, syscallNumber } from './injection.js'
 import { bitOf } from './unheard-signal.js'
@@ -67,7 +68,7 @@ export class ParasiteProgram {
   run(injection: Injection): void {
     injection.enter(this.entry, this.bundle.base, BigInt(this.main.index), this.stackTop)
     if (this.#unheard === undefined) injection.untilCall(format.MARKER_SYSCALL)
-    else injection.untilSignal(this.#unheard)
+    else injection.untilSignal(this.#unheard, this.bundle.base)
   }
 
   #unheard: number | undefined
@@ -89,10 +90,13 @@ export class ParasiteProgram {
   }
 }
 
+/** Sent with the address of the program, by which it is known. */
 function sendToItself(program: Program, signal: number): void {
-  const mask = program.bundle.words(ALL_SIGNALS & ~bitOf(signal))
+  const { bundle } = program
+  const mask = bundle.words(ALL_SIGNALS & ~bitOf(signal))
   program.call('rt_sigprocmask', [SIG_SETMASK, mask, 0, SIGSET_BYTES], 'any')
-  program.call('tgkill', [program.call('getpid', [], 'any'), program.call('gettid', [], 'any'), signal], 'any')
+  const ids = [program.call('getpid', [], 'any'), program.call('gettid', [], 'any')]
+  program.call('rt_tgsigqueueinfo', [...ids, signal, bundle.bytes(queuedSignal(signal, bundle.base))], 'any')
 }
 
 /** What the program left behind: read after `runParasite`, before it is closed. */

@@ -16,7 +16,6 @@ import { collectJobControl } from '../resources/job-control.js'
 import { collectLimits } from '../resources/limits.js'
 import { collectMappings } from '../resources/mappings.js'
 import { refuseMemoryPolicies } from '../resources/memory-policy.js'
-import { collectProcessSignals, collectThreadSignals } from '../resources/pending-signals.js'
 import { withoutTimers } from '../resources/timer-signals.js'
 import { withCarriedKeys } from '../resources/protection-keys.js'
 import { refuseGuarded } from '../resources/shared-memory.js'
@@ -32,7 +31,7 @@ import { readableIn } from './page-file.js'
 import { PAGE_BYTES, scanPages } from './pages.js'
 import type { PageScan } from './pages.js'
 import { homeCalls, runParasite } from './parasite.js'
-import { compileQuestions, compileThreadQuestions } from './questions.js'
+import { compileQuestions, compileThreadQuestions, compileTimerQuestions } from './questions.js'
 import type { Asked, Questions } from './questions.js'
 import { SIGTRAP } from './seize.js'
 import type { SeizedProcess } from './seize.js'
@@ -40,6 +39,7 @@ import { asFirstMade } from './sleep.js'
 import { findHole, findScratch, SCRATCH_MARK } from './space.js'
 import { collectThread, prepareThread, timeLimitIn } from './threads.js'
 import { unheardSignal } from './unheard-signal.js'
+import { pendingIn, timersFired, waitingSignals } from './waiting-signals.js'
 
 /** What is done before the freeze because it takes long: the search through a libc, and a guess at how much there is to copy. */
 export interface Rehearsal {
@@ -98,17 +98,24 @@ export function collectProcess(
     const copy = startCopy(pid, memFd, mappings, scan, [scratch, ...lent.ranges], collection.pageFile)
     try {
       step('threads')
-      const signals = states.map(({ tid }) => collectThreadSignals(tid))
-      const [ofFirst = [], ...ofRest] = signals
-      const pending = { process: collectProcessSignals(pid), leader: ofFirst, others: ofRest.flat() }
       const region = findHole(lines, REGION_BYTES)
       const unheard = unheardSignal(pid, states)
       const ask = <T>(state: ThreadState, questions: Questions<T>): T => askInside(questions, state, gadgets, scratch, unheard)
       const others = otherStates.map((state) => ({ state, answers: ask(state, compileThreadQuestions(region)) }))
       step('parasite')
-      const { brk, protectionKeys, leader, ...answers } = ask(leaderState, compileQuestions(pid, region, pending, collection.asked.of(pid)))
+      let signals = waitingSignals(pid, seized.tids)
+      const { brk, protectionKeys, leader, ...settings } = ask(
+        leaderState,
+        compileQuestions(pid, region, pendingIn(signals), collection.asked.of(pid)),
+      )
+      let answers = settings
+      // A timer that has fired since is asked as one whose signal waits. There is an end: each has one signal that waits, at most.
+      for (let since = waitingSignals(pid, seized.tids); timersFired(signals, since); since = waitingSignals(pid, seized.tids)) {
+        signals = since
+        answers = { ...settings, ...ask(leaderState, compileTimerQuestions(pid, region, pendingIn(signals))) }
+      }
       const threads = [{ state: leaderState, answers: leader }, ...others].map((thread, i) => ({
-        ...collectThread(target, thread.state, signals[i] ?? [], thread.answers),
+        ...collectThread(target, thread.state, signals.threads[i] ?? [], thread.answers),
         limit: limits[i],
       }))
       wipe(scratch)
@@ -117,7 +124,7 @@ export function collectProcess(
       collection.end = keepDeleted(pid, collection.pageFile, deletedFiles(mappings, lines), scan.end)
       const status = readStatus(pid)
       // All signals that wait decide how calls go on, those of timers, which the timers send anew, too.
-      const going = goingOn(threads, pending.process, answers.signalActions)
+      const going = goingOn(threads, signals.process, answers.signalActions)
       const memory: MemoryModel = {
         mappings: withCarriedKeys(target, mappings, protectionKeys),
         protectionKeys,

@@ -16,8 +16,11 @@ import type { Program } from '../program/program.js'
 import { ParasiteProgram } from './parasite.js'
 import type { ParasiteResults } from './parasite.js'
 
+export type TimerAnswers = Pick<ProcessModel, 'intervalTimers' | 'posixTimers'>
+
 export type Answers = ProcessSettings &
-  Pick<ProcessModel, 'signalActions' | 'intervalTimers' | 'posixTimers'> & {
+  TimerAnswers &
+  Pick<ProcessModel, 'signalActions'> & {
     readonly brk: bigint
     readonly protectionKeys: number[]
     readonly leader: ThreadAnswers
@@ -72,8 +75,7 @@ export function compileQuestions(
   // First: of timers, signals are taken and put back, which is news to who watches them.
   const tellOthers = asked.map((ask) => ask(main))
   const readActions = askSignalActions(main)
-  const readTimers = askIntervalTimers(main, pid, pending)
-  const readPosix = askPosixTimers(main, pid, (tid) => innerTid(pid, tid), pending)
+  const readTimers = askTimers(main, pid, pending)
   const readSettings = askProcessSettings(main, pid, readStatus(pid))
   const readKeys = askProtectionKeys(main)
   const readLeader = askThread(main)
@@ -82,8 +84,7 @@ export function compileQuestions(
     for (const tell of tellOthers) tell(results)
     return {
       signalActions: readActions(results),
-      intervalTimers: readTimers(results),
-      posixTimers: readPosix(results),
+      ...readTimers(results),
       ...readSettings(results),
       protectionKeys: readKeys(results),
       leader: readLeader(results),
@@ -91,6 +92,18 @@ export function compileQuestions(
     }
   }
   return { program, read }
+}
+
+/** For the leader, once more where a timer has sent its signal while it was asked. */
+export function compileTimerQuestions(pid: number, region: bigint, pending: PendingSignals): Questions<TimerAnswers> {
+  const program = new ParasiteProgram(region)
+  return { program, read: askTimers(program.main, pid, pending) }
+}
+
+function askTimers(program: Program, pid: number, pending: PendingSignals): (results: ParasiteResults) => TimerAnswers {
+  const readIntervals = askIntervalTimers(program, pid, pending)
+  const readPosix = askPosixTimers(program, pid, (tid) => innerTid(pid, tid), pending)
+  return (results) => ({ intervalTimers: readIntervals(results), posixTimers: readPosix(results) })
 }
 
 /** As /proc/PID/timers prints it, in the pid namespace of the reader, to as the process sees it. */

@@ -16,6 +16,11 @@ const TIMESPEC_BYTES = 16
 /** Nanoseconds that two looks at a clock and the setting of a timer take at most, when nobody else runs in between. */
 const AT_ONCE = 100_000n
 const MOST_TRIES = 10
+/** What is left of a timer that is overdue, in its own unit (common_timer_get, itimer_get_remtime). */
+const LEAST_LEFT = 1
+const PAUSE_NS = 50_000
+/** A tenth of a second. */
+const MOST_PAUSES = 2000
 
 /** The clocks as a process sees them now, in whatever time namespace it is. */
 export function collectClocks(pid: number): Clocks {
@@ -89,6 +94,25 @@ function atLeastOne(program: Program, value: Cell): Cell {
   program.store(chosen, value, 8)
   over.target = program.here
   return program.load(chosen, 8)
+}
+
+/**
+ * Reads what is left of a timer, again while it is overdue: its interrupt may come late, and until then the kernel tells the least that there is, from which it
+ * does not follow when it was due.
+ *
+ * @param left where `read` puts it: seconds, then nanoseconds or microseconds
+ */
+export function onceTold(program: Program, read: () => void, left: bigint): void {
+  const [tries, pause] = [program.bundle.words(0), program.bundle.words(0, 0)]
+  const again = program.here
+  read()
+  const told = program.jump(0, 'not-equal', nanoseconds(program, left), LEAST_LEFT)
+  // Not nanosleep: who is interrupted in that forgets what else it was to go on with.
+  program.store(pause + 8n, PAUSE_NS, 8)
+  program.call('pselect6', [0, 0, 0, 0, pause, 0], 'any')
+  program.store(tries, program.sum(program.load(tries, 8), 1), 8)
+  program.jump(again, 'less', program.load(tries, 8), MOST_PAUSES)
+  told.target = program.here
 }
 
 /**

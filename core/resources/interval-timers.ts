@@ -3,7 +3,7 @@ import type { ParasiteResults } from '../checkpoint/parasite.js'
 import type { Clocks, IntervalTimer } from '../image/model.js'
 import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
-import { difference, dueInCopy, now, offsetsOf, promptly, storeTime, timeLeft } from './clocks.js'
+import { difference, dueInCopy, now, offsetsOf, onceTold, promptly, storeTime, timeLeft } from './clocks.js'
 import type { PendingSignals } from './posix-timers.js'
 import type { Support } from './support.js'
 import { signalOf } from './timer-signals.js'
@@ -31,11 +31,12 @@ export function askIntervalTimers(program: Program, pid: number, pending: Pendin
   const at = (which: number): bigint => address + BigInt(which * TIMER_BYTES)
   program.for('interval timers', () => {
     for (const which of WHICH) program.call('getitimer', [which, at(which)])
-    const read = (): void =>
+    const look = (): void =>
       promptly(program, () => {
         program.call('getitimer', [ITIMER_REAL, at(ITIMER_REAL)])
         program.call('clock_gettime', [CLOCK_MONOTONIC, stamp])
       })
+    const read = (): void => onceTold(program, look, at(ITIMER_REAL) + 16n)
     read()
     const isAlarm = (info: Uint8Array): boolean => signalOf(info) === SIGALRM
     if (pending.process.some(isAlarm) && !pending.leader.some(isAlarm)) askBeat(program, at(ITIMER_REAL), read)

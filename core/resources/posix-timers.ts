@@ -6,7 +6,7 @@ import { RestoreError, UnsupportedError } from '../errors.js'
 import type { Clocks, PosixTimer } from '../image/model.js'
 import type { Argument, Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
-import { difference, dueInCopy, nanoseconds, now, offsetsOf, promptly, storeTime } from './clocks.js'
+import { difference, dueInCopy, nanoseconds, now, offsetsOf, onceTold, promptly, storeTime } from './clocks.js'
 import { armExpired, armOverrun, countExpirations } from './timer-expirations.js'
 import { emitCreated, isOf, signalOf } from './timer-signals.js'
 import type { Support } from './support.js'
@@ -78,11 +78,13 @@ export function askPosixTimers(
     refuseClock(pid, timer)
     const address = program.bundle.allocate(ITIMERSPEC_BYTES)
     const stamp = program.bundle.allocate(TIMESPEC_BYTES)
-    const read = (): void =>
+    const look = (): void =>
       promptly(program, () => {
         program.call('timer_gettime', [timer.id, address])
         program.call('clock_gettime', [CLOCK_MONOTONIC, stamp])
       })
+    // One by the processor time of a process that stands still stays as it is.
+    const read = (): void => (isProcessorTime(timer.clock) ? look() : onceTold(program, look, address + BigInt(TIMESPEC_BYTES)))
     read()
     const overrun = program.call('timer_getoverrun', [timer.id])
     const where = pendingOf(timer, pending)

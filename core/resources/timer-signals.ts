@@ -13,6 +13,9 @@ const SIGEVENT_BYTES = 64
 const ITIMERSPEC_BYTES = 32
 const TIMER_ABSTIME = 1
 const SI_TIMER = -2
+const SI_KERNEL = 0x80
+/** SIGALRM, SIGVTALRM, SIGPROF: what interval timers send. */
+const OF_INTERVAL_TIMERS = [14, 26, 27]
 /** Offsets in siginfo_t. */
 const [SI_SIGNO, SI_CODE, SI_TIMERID, SI_VALUE] = [0, 8, 16, 24]
 
@@ -24,6 +27,13 @@ export const isOf = (info: Uint8Array, { id, signal }: Pick<PosixTimer, 'id' | '
   signalOf(info) === signal && isOfTimer(info) && numberAt(info, SI_TIMERID) === id
 
 const isOfTimer = (info: Uint8Array): boolean => numberAt(info, SI_CODE) === SI_TIMER
+
+/** Names the timer that has sent a signal: a POSIX timer, or an interval timer; undefined for others. */
+export function timerThatSent(info: Uint8Array): string | undefined {
+  if (isOfTimer(info)) return `POSIX timer ${numberAt(info, SI_TIMERID)}`
+  const signal = signalOf(info)
+  return numberAt(info, SI_CODE) === SI_KERNEL && OF_INTERVAL_TIMERS.includes(signal) ? `interval timer, signal ${signal}` : undefined
+}
 
 /** Signals without those that interval timers send again when they are armed. */
 export function withoutTimers(signals: readonly Uint8Array[], timers: readonly PosixTimer[]): Uint8Array[] {

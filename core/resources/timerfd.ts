@@ -3,6 +3,7 @@ import { native } from '../../native/index.js'
 import type { Clocks } from '../image/model.js'
 import type { Argument, Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
+import { pause } from '../checkpoint/pause.js'
 import { fdInfoField, readFdInfo } from '../proc/fdinfo.js'
 import { difference, dueInCopy, now, offsetsOf, promptly, storeTime, timeLeft } from './clocks.js'
 import { defineKind, homeOf } from './description.js'
@@ -40,9 +41,11 @@ export const timerFd: DescriptionKind<unknown> = defineKind<TimerFd>({
     const { lines } = seen.info
     const clock = Number(fdInfoField(lines, 'clockid') ?? 0)
     const settings = Number.parseInt(fdInfoField(lines, 'settime flags') ?? '0', 8)
-    // Asking also moves an interval timer that has expired unread on to its next expiration, as a read by the process would.
-    const reading = readTimeLeft(seen, tree, clock)
-    return { clock, settings, interval: reading.interval, due: dueTime(seen, clock, settings, reading), ticks: ticksOf(seen) }
+    const { ticks, reading } = readTogether(seen, tree, clock)
+    const timer = { clock, settings, interval: reading.interval, due: dueTime(seen, clock, settings, reading), ticks }
+    // It may be overdue: then nothing is left, and nothing was counted yet.
+    if (timer.due === 0n && ticks === 0n) tree.askInside(seen.process, () => () => void (timer.ticks = ticksOf(seen)), 'last')
+    return timer
   },
 
   open: ({ clock }, emitter) => emitter.raise(emitter.program.call('timerfd_create', [clock, O_CLOEXEC])),
@@ -110,6 +113,21 @@ interface Reading {
   /** When, by `SeenTree.now` and by the timer's own clock, both the dumper's. */
   readonly at: bigint
   readonly byClock: bigint
+}
+
+/**
+ * What is left, and what was counted, at one moment. Asking moves an interval timer that has expired unread on to its next expiration, as a read by
+ * the process would; if nothing is left of one, it is overdue: its interrupt may come late.
+ */
+function readTogether(seen: SeenDescription, tree: SeenTree, clock: number): { ticks: bigint; reading: Reading } {
+  for (let tries = 0; ; tries++) {
+    const before = ticksOf(seen)
+    const reading = readTimeLeft(seen, tree, clock)
+    const ticks = ticksOf(seen)
+    const isOverdue = reading.interval !== 0n && reading.left === 0n
+    if ((ticks === before && !isOverdue) || tries === MOST_TRIES) return { ticks, reading }
+    if (isOverdue) pause(1)
+  }
 }
 
 /** Read again when somebody else has run between that and the looks at the clocks. */

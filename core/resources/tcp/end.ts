@@ -5,6 +5,7 @@
  * What one end has not received, its peer sends again, once the connection is there.
  */
 import { native } from '../../../native/index.js'
+import { pause } from '../../checkpoint/pause.js'
 import type { TcpState } from '../../../native/index.js'
 import type { SeenDescription } from '../description.js'
 import { refusal } from '../refusal.js'
@@ -90,7 +91,7 @@ function readBoth(seen: SeenDescription, peer: SeenDescription): readonly [Readi
         'is a TCP connection within the fixture whose ends do not agree on what was sent',
         'Try again; if it stays so, close the connection in the warm-up.',
       )
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+    pause(1)
   }
 }
 
