@@ -16,9 +16,18 @@
 
 static long steps;
 static pid_t tracer;
+static long (*real_ptrace)(enum __ptrace_request, ...);
+static pid_t (*real_waitpid)(pid_t, int *, int);
+static ssize_t (*real_pwrite64)(int, const void *, size_t, off64_t);
+static int (*real_setsockopt)(int, int, int, const void *, socklen_t);
 
+/* Looked up once: a process that goes on after the tracer was killed must not wait for locks of the dynamic linker. */
 __attribute__((constructor)) static void note(void) {
   tracer = getpid();
+  real_ptrace = dlsym(RTLD_NEXT, "ptrace");
+  real_waitpid = dlsym(RTLD_NEXT, "waitpid");
+  real_pwrite64 = dlsym(RTLD_NEXT, "pwrite64");
+  real_setsockopt = dlsym(RTLD_NEXT, "setsockopt");
 }
 
 static void step_of(int is_setting) {
@@ -33,8 +42,7 @@ static void step(void) {
 }
 
 int setsockopt(int fd, int level, int option, const void *value, socklen_t size) {
-  int (*original)(int, int, int, const void *, socklen_t) = dlsym(RTLD_NEXT, "setsockopt");
-  int result = original(fd, level, option, value, size);
+  int result = real_setsockopt(fd, level, option, value, size);
   step_of(1);
   return result;
 }
@@ -46,20 +54,18 @@ __attribute__((destructor)) static void tell(void) {
 }
 
 long ptrace(enum __ptrace_request request, ...) {
-  long (*original)(enum __ptrace_request, ...) = dlsym(RTLD_NEXT, "ptrace");
   va_list arguments;
   va_start(arguments, request);
   pid_t pid = va_arg(arguments, pid_t);
   void *address = va_arg(arguments, void *), *data = va_arg(arguments, void *);
   va_end(arguments);
-  long result = original(request, pid, address, data);
+  long result = real_ptrace(request, pid, address, data);
   step();
   return result;
 }
 
 pid_t waitpid(pid_t pid, int *status, int options) {
-  pid_t (*original)(pid_t, int *, int) = dlsym(RTLD_NEXT, "waitpid");
-  pid_t result = original(pid, status, options);
+  pid_t result = real_waitpid(pid, status, options);
   /* Who asks again and again, asks as often as the machine has time for: that is one step. */
   static _Thread_local int in_vain;
   in_vain = result == 0 ? in_vain + 1 : 0;
@@ -68,8 +74,7 @@ pid_t waitpid(pid_t pid, int *status, int options) {
 }
 
 ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t offset) {
-  ssize_t (*original)(int, const void *, size_t, off64_t) = dlsym(RTLD_NEXT, "pwrite64");
-  ssize_t result = original(fd, bytes, count, offset);
+  ssize_t result = real_pwrite64(fd, bytes, count, offset);
   step();
   return result;
 }
