@@ -15,7 +15,7 @@ import { SCRATCH_MARK } from './space.js'
 import { readExtendedState } from '../program/extended-state.js'
 import { extendedFrame, extendedFrameBytes, ucontext, UCONTEXT_BYTES } from '../program/frame.js'
 import { get, restartable, withRegisters } from '../program/registers.js'
-import { isQueuedSignal } from '../program/siginfo.js'
+import { isSignalWith } from '../program/siginfo.js'
 import type { Gadgets } from './gadgets.js'
 import { stopped } from './seize.js'
 
@@ -194,7 +194,7 @@ export class Injection {
     // On the way home all are blocked, as from the start.
     this.#pointHome()
     native.setSignalMask(tid, ALL_SIGNALS)
-    if (info !== null && isQueuedSignal(info, value)) return
+    if (info !== null && isSignalWith(info, value)) return
     // What is blocked when it is to be delivered is queued again (ptrace_signal() in kernel/signal.c).
     native.interrupt(tid)
     native.resume(tid, signal)

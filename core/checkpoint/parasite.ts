@@ -10,7 +10,7 @@ import type { Cell } from '../program/bundle.js'
 import { format } from '../program/format.js'
 import { describeOperation } from '../program/print.js'
 import type { Program } from '../program/program.js'
-import { queuedSignal } from '../program/siginfo.js'
+import { signalWith } from '../program/siginfo.js'
 import type { HomeCall, Injection } from './injection.js'
 import { ALL_SIGNALS, syscallNumber } from './injection.js'
 import { bitOf } from './unheard-signal.js'
@@ -96,7 +96,7 @@ function sendToItself(program: Program, signal: number): void {
   const mask = bundle.words(ALL_SIGNALS & ~bitOf(signal))
   program.call('rt_sigprocmask', [SIG_SETMASK, mask, 0, SIGSET_BYTES], 'any')
   const ids = [program.call('getpid', [], 'any'), program.call('gettid', [], 'any')]
-  program.call('rt_tgsigqueueinfo', [...ids, signal, bundle.bytes(queuedSignal(signal, bundle.base))], 'any')
+  program.call('rt_tgsigqueueinfo', [...ids, signal, bundle.bytes(signalWith(signal, bundle.base))], 'any')
 }
 
 /** What the program left behind: read after `runParasite`, before it is closed. */

@@ -1,5 +1,6 @@
 /** Registrations that have fired once (EPOLLONESHOT): they fire again, by what is ready, or is made ready for the moment. */
 import type { Argument } from '../program/bundle.js'
+import { SIGINFO_BYTES } from '../program/siginfo.js'
 import type { Emitter } from './description.js'
 import { closeDescriptor, reopen } from './emission.js'
 import type { EpollItem } from './epoll-items.js'
@@ -17,7 +18,6 @@ const KEPT = 0x8000_0000 | 0x4000_0000 | 0x2000_0000
 const EPOLL_ANYTHING = 0x27df
 const SIGSET_BYTES = 8
 const SI_QUEUE = -1
-const SIGINFO_BYTES = 128
 
 /** First of all: nothing else in the set may be ready. Nobody who watches the same file looks before it is as it was. */
 export function emitDisarmed(set: EpollSet, item: EpollItem): void {

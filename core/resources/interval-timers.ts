@@ -3,6 +3,7 @@ import type { ParasiteResults } from '../checkpoint/parasite.js'
 import type { Clocks, IntervalTimer } from '../image/model.js'
 import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
+import { SIGINFO_BYTES } from '../program/siginfo.js'
 import { difference, dueInCopy, now, offsetsOf, onceTold, promptly, storeTime, timeLeft } from './clocks.js'
 import type { PendingSignals } from './posix-timers.js'
 import type { Support } from './support.js'
@@ -19,7 +20,6 @@ const TIMESPEC_BYTES = 16
 const MICROSECOND = 1000n
 const SIGALRM = 14
 const SI_KERNEL = 0x80
-const SIGINFO_BYTES = 128
 const SIGSET_BYTES = 8
 /** A beat may be too quick for anybody to read it in between. */
 const MOST_TRIES = 10

@@ -5,11 +5,11 @@
  */
 import type { Argument } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
+import { SIGINFO_BYTES } from '../program/siginfo.js'
 import { nanoseconds, now, storeTime } from './clocks.js'
 
 const TIMER_ABSTIME = 1
 const TIMESPEC_BYTES = 16
-const SIGINFO_BYTES = 128
 const SI_OVERRUN = 20n
 const SIGSET_BYTES = 8
 /** How often the count is tried to be had: a timer that is due again before its signal is taken counts one more. */

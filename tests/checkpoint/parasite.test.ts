@@ -43,11 +43,23 @@ function askForPid(pid: number, signal: number | undefined): bigint {
   }
 }
 
-const waits = (pid: number): boolean => (BigInt(`0x${field(readStatus(pid), 'ShdPnd')}`) & (1n << BigInt(SIGURG - 1))) !== 0n
+function waits(pid: number): boolean {
+  const [ofThread = 0n, ofProcess = 0n] = ['SigPnd', 'ShdPnd'].map((name) => BigInt(`0x${field(readStatus(pid), name)}`))
+  return ((ofThread | ofProcess) & (1n << BigInt(SIGURG - 1))) !== 0n
+}
 
 test('a parasite tells that it is done, by a signal or by a call', async () => {
   await using program = await FixtureProgram.start('signal-mask')
   for (const signal of [SIGURG, undefined]) expect(askForPid(program.pid, signal)).toBe(BigInt(program.pid))
+  expect(waits(program.pid)).toBe(false)
+  expect(await program.check()).toEqual(['ok'])
+})
+
+test('it tells so where no signal may be queued', async () => {
+  await using program = await FixtureProgram.start('alarm-pending')
+  const RLIMIT_SIGPENDING = 11
+  native.syscall('prlimit64', [program.pid, RLIMIT_SIGPENDING, new Uint8Array(16), 0])
+  expect(askForPid(program.pid, SIGURG)).toBe(BigInt(program.pid))
   expect(waits(program.pid)).toBe(false)
   expect(await program.check()).toEqual(['ok'])
 })
