@@ -72,7 +72,7 @@ export function wipe({ memFd, start, lengthBytes }: Scratch): void {
   native.writeAt(memFd, start, new Uint8Array(SCRATCH_MARK.length))
 }
 
-/** One task under injection. Begin with `begin`, end with `end`; in between `call` and `run`. */
+/** One task under injection. Begin with `begin`, end with `end`; in between `call`, and `enter` with one of the two ways to wait for what it runs. */
 export class Injection {
   readonly #state: ThreadState
   readonly #gadgets: Gadgets

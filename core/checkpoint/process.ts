@@ -5,7 +5,6 @@ import { CheckpointError, UnsupportedError } from '../errors.js'
 import type { FileIdentity, Layout, Mapping, MemoryModel, PageRange, ProcessModel } from '../image/model.js'
 import { innermost, readStat, readStatus } from '../proc/status.js'
 import type { MappingLine } from '../proc/maps.js'
-import { get } from '../program/registers.js'
 import type { SeenProcess, SeenTree } from '../resources/description.js'
 import { descriptorModels } from '../resources/descriptors.js'
 import type { SeenDescriptors } from '../resources/descriptors.js'
@@ -22,7 +21,7 @@ import { refuseGuarded } from '../resources/shared-memory.js'
 import type { SharedMemories } from '../resources/shared-memory.js'
 import type { Gadgets } from './gadgets.js'
 import { goingOn, unnoticed } from './going-on.js'
-import { Injection, scratchBytes, wipe } from './injection.js'
+import { Injection, wipe } from './injection.js'
 import type { Scratch, ThreadState } from './injection.js'
 import { findGadgetPlace, LentGadgets, placeStands } from './lent-gadgets.js'
 import type { GadgetPlace } from './lent-gadgets.js'
@@ -33,10 +32,11 @@ import type { PageScan } from './pages.js'
 import { homeCalls, runParasite } from './parasite.js'
 import { compileQuestions, compileThreadQuestions, compileTimerQuestions } from './questions.js'
 import type { Asked, Questions } from './questions.js'
+import { claimScratch } from './scratch.js'
 import { SIGTRAP } from './seize.js'
 import type { SeizedProcess } from './seize.js'
 import { asFirstMade } from './sleep.js'
-import { findHole, findScratch, SCRATCH_MARK } from './space.js'
+import { findHole } from './space.js'
 import { collectThread, prepareThread, timeLimitIn } from './threads.js'
 import { unheardSignal } from './unheard-signal.js'
 import { pendingIn, timersFired, waitingSignals } from './waiting-signals.js'
@@ -89,7 +89,7 @@ export function collectProcess(
     const [leaderState, ...otherStates] = states
     if (leaderState === undefined)
       throw new CheckpointError('THAW_PROCESS_DIED', `Cannot checkpoint pid ${pid}: it ended while it was being frozen.`, { pid })
-    const scratch = scratchFor(pid, memFd, pagemapFd, lines, states)
+    const scratch = claimScratch(pid, { memFd, pagemapFd, lines }, states)
     using lent = new LentGadgets(
       memFd,
       rehearsed !== undefined && placeStands(memFd, lines, rehearsed) ? rehearsed : gadgetsOf(target, memFd, lines),
@@ -232,28 +232,6 @@ function deletedFiles(mappings: readonly Mapping[], lines: readonly MappingLine[
     const line = lines.find((candidate) => candidate.start === start)
     return file?.deleted === true && file.content === null && line !== undefined ? [{ file, line }] : []
   })
-}
-
-function scratchFor(pid: number, memFd: number, pagemapFd: number, lines: readonly MappingLine[], states: readonly ThreadState[]): Scratch {
-  const lengthBytes = Math.ceil(Math.max(...states.map(scratchBytes)) / 4096) * 4096
-  const stackPointers = states.map(({ registers }) => get(registers, 'rsp'))
-  const start = findScratch(memFd, pagemapFd, lines, stackPointers, lengthBytes)
-  if (start === undefined)
-    throw new CheckpointError(
-      'THAW_NO_ROOM',
-      `Cannot checkpoint pid ${pid}: it has touched every page of its private memory, so there is no place to work from.`,
-      { pid },
-    )
-  const scratch = { memFd, start, lengthBytes }
-  clear(memFd, start, lengthBytes)
-  native.writeAt(memFd, start, SCRATCH_MARK)
-  return scratch
-}
-
-/** What a killed dumper has left behind its mark, and signal handlers below that. */
-function clear(memFd: number, marked: bigint, markedBytes: number): void {
-  const [start, lengthBytes] = [marked + BigInt(SCRATCH_MARK.length), markedBytes - SCRATCH_MARK.length]
-  if (native.readAt(memFd, start, lengthBytes).some((byte) => byte !== 0)) native.writeAt(memFd, start, new Uint8Array(lengthBytes))
 }
 
 /** Runs the parasite in a thread. */

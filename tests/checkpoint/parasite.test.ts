@@ -1,13 +1,13 @@
 import { closeSync, openSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { findGadgets } from '../../dist/core/checkpoint/gadgets.js'
-import { Injection, readThread, scratchBytes, wipe } from '../../dist/core/checkpoint/injection.js'
+import { Injection, readThread, wipe } from '../../dist/core/checkpoint/injection.js'
 import { homeCalls, ParasiteProgram, runParasite } from '../../dist/core/checkpoint/parasite.js'
+import { claimScratch } from '../../dist/core/checkpoint/scratch.js'
 import { SeizedProcess, SIGTRAP } from '../../dist/core/checkpoint/seize.js'
-import { findHole, findScratch } from '../../dist/core/checkpoint/space.js'
+import { findHole } from '../../dist/core/checkpoint/space.js'
 import { readMappings } from '../../dist/core/proc/maps.js'
 import { field, readStatus } from '../../dist/core/proc/status.js'
-import { get } from '../../dist/core/program/registers.js'
 import { native } from '../../dist/native/index.js'
 import { FixtureProgram } from '../fixtures/program.ts'
 
@@ -22,9 +22,7 @@ function askForPid(pid: number, signal: number | undefined): bigint {
     seized.seize()
     const state = readThread(pid, SIGTRAP)
     const lines = readMappings(pid)
-    const lengthBytes = Math.ceil(scratchBytes(state) / 4096) * 4096
-    const start = findScratch(memFd, pagemapFd, lines, [get(state.registers, 'rsp')], lengthBytes)!
-    const scratch = { memFd, start, lengthBytes }
+    const scratch = claimScratch(pid, { memFd, pagemapFd, lines }, [state])
     const injection = new Injection(state, findGadgets(memFd, lines)!, scratch)
     const program = new ParasiteProgram(findHole(lines, REGION_BYTES))
     const answer = program.main.call('getpid')
