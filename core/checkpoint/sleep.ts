@@ -165,15 +165,17 @@ function onProcessor(processor: number): boolean {
   }
 }
 
-/** A yield brings `exec_start` up to date; the closest of several looks counts, as anything may come between. */
+/**
+ * A yield brings `exec_start` up to date. Whatever comes between (another thread, a tick that brings it up to date once more), the difference to
+ * the time after the look is never too small, and that of the least disturbed look counts.
+ */
 function clockHere(): bigint | undefined {
   let closest: bigint | undefined
   for (let look = 0; look < LOOKS; look++) {
     native.syscall('sched_yield', [])
-    const now = native.clockGettime(CLOCK_MONOTONIC)
     const ran = lastRun('/proc/thread-self')
     if (ran === undefined) return undefined
-    const difference = now - ran.at
+    const difference = native.clockGettime(CLOCK_MONOTONIC) - ran.at
     if (closest === undefined || difference < closest) closest = difference
   }
   return closest

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { cpus } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { noteSleeps, sleptOn } from '../../dist/core/checkpoint/sleep.js'
@@ -20,13 +21,37 @@ test('since when a process sleeps', async () => {
     await sleep(500)
     const note = noteSleeps(pid, [pid]).get(pid)!
     expect(note.call).toBe(CLOCK_NANOSLEEP)
+    expect(note.since).toBeGreaterThan(before)
     // A few milliseconds for what other guests of the machine have taken.
-    expect(note.since).toBeGreaterThan(before - 5_000_000n)
     expect(note.since).toBeLessThan(after + 5_000_000n)
     expect(sleptOn(pid, pid, note), 'it has not woken up for a freeze').toBe(false)
     expect(sleptOn(pid, pid, { ...note, count: note.count - 1 })).toBe(true)
   } finally {
     child.kill('SIGKILL')
+  }
+})
+
+// What the rest of its time limit follows from: a call that ends late is late, one that ends early is wrong.
+test('never before it went to sleep, also on a busy machine', async () => {
+  const source = [
+    'import signal, time',
+    'signal.signal(signal.SIGUSR1, lambda *_: print(before, flush=True))',
+    'before = time.monotonic_ns()',
+    'time.sleep(60)',
+  ].join('\n')
+  const onLast = ['--cpu-list', String(cpus().length - 1)]
+  const child = spawn('taskset', [...onLast, 'python3', '-c', source], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const busy = [1, 2].map(() => spawn('taskset', [...onLast, 'sh', '-c', 'while :; do :; done'], { stdio: 'ignore' }))
+  const pid = child.pid!
+  try {
+    while (inCall(pid) !== `${CLOCK_NANOSLEEP}`) await sleep(1)
+    const notes = Array.from({ length: 500 }, () => noteSleeps(pid, [pid]).get(pid)!.since)
+    const said = new Promise((resolve) => child.stdout.once('data', resolve))
+    child.kill('SIGUSR1')
+    const before = BigInt(String(await said))
+    expect(notes.filter((since) => since < before)).toEqual([])
+  } finally {
+    for (const each of [child, ...busy]) each.kill('SIGKILL')
   }
 })
 
