@@ -5,8 +5,8 @@ import type { SystemError, WaitStatus } from '../../native/index.js'
 import { CheckpointError, UnsupportedError } from '../errors.js'
 import { readStat } from '../proc/status.js'
 import { pause } from './pause.js'
-import { isRestarting, noteSleeps, sleptOn } from './sleep.js'
-import type { Sleep } from './sleep.js'
+import { isIn, isRestarting, noteSleep, sleptOn } from './sleep.js'
+import type { RunQueueClocks, Sleep } from './sleep.js'
 import type { Support } from '../resources/support.js'
 import { suspendSeccomp } from '../resources/seccomp/access.js'
 
@@ -37,25 +37,32 @@ export interface SleepUntil {
   readonly call?: bigint
 }
 
+interface Stop {
+  readonly at: bigint
+  /** That the freeze ended. */
+  readonly sleep: Sleep | undefined
+}
+
 /** Threads of one process, all in ptrace-stop. Ends with `release`, or with the death of this thread: the kernel then detaches. */
 export class SeizedProcess {
   readonly pid: number
   /** The leader first. */
   readonly tids: number[] = []
-  readonly #sleeps = new Map<number, SleepUntil>()
+  readonly #clocks: RunQueueClocks
+  readonly #stops = new Map<number, Stop>()
   /** The signal by which its threads are stopped (job control), or SIGTRAP when they are not. */
   #stop = 0
 
-  constructor(pid: number) {
+  constructor(pid: number, clocks: RunQueueClocks) {
     this.pid = pid
+    this.#clocks = clocks
   }
 
   seize(): void {
     for (let pass = 0; pass < MOST_PASSES; pass++) {
       const fresh = threadsOf(this.pid).filter((tid) => !this.tids.includes(tid))
       if (fresh.length === 0) return this.#suspendFilters()
-      const sleeps = noteSleeps(this.pid, fresh)
-      for (const tid of fresh) this.#seizeThread(tid, sleeps.get(tid))
+      for (const tid of fresh) this.#seizeThread(tid)
     }
     throw new CheckpointError(
       'THAW_THREADS_FLEE',
@@ -74,13 +81,16 @@ export class SeizedProcess {
     return this.#stop === SIGTRAP ? undefined : this.#stop
   }
 
-  /** Since when a thread was blocked, and until when. One that was not seen to sleep is taken to have just begun to. */
+  /** Since when a thread was blocked, and until when: asked when all stand still. One that was not seen to sleep is taken to have just begun to. */
   sleepOf(tid: number): SleepUntil {
-    const now = native.clockGettime(CLOCK_MONOTONIC)
-    return this.#sleeps.get(tid) ?? { since: now, stopped: now }
+    const { at: stopped, sleep } = this.#stops.get(tid) ?? { at: native.clockGettime(CLOCK_MONOTONIC), sleep: undefined }
+    if (sleep === undefined) return { since: stopped, stopped }
+    const clock = this.#clocks.of(sleep.processor)
+    const since = clock === undefined || clock + sleep.at > stopped ? stopped : clock + sleep.at
+    return { since, stopped, call: sleep.call }
   }
 
-  #seizeThread(tid: number, sleep: Sleep | undefined): void {
+  #seizeThread(tid: number): void {
     try {
       native.seize(tid)
     } catch (cause) {
@@ -90,6 +100,8 @@ export class SeizedProcess {
       throw ended ? diedMeanwhile(tid, error) : seizeError(this.pid, error)
     }
     this.tids.push(tid)
+    // Right before: what it does in between is not known.
+    const sleep = noteSleep(this.pid, tid)
     native.interrupt(tid)
     const stop = this.#stopOf(tid)
     if (stop === undefined) this.tids.splice(this.tids.indexOf(tid), 1)
@@ -111,12 +123,12 @@ export class SeizedProcess {
     }
   }
 
-  #noteStop(tid: number, sleep: Sleep | undefined): void {
-    for (let tries = 0; ; tries++) {
-      const now = native.clockGettime(CLOCK_MONOTONIC)
-      const known = sleep !== undefined && sleep.since < now && sleptOn(this.pid, tid, sleep) ? sleep : undefined
-      this.#sleeps.set(tid, known === undefined ? { since: now, stopped: now } : { since: known.since, stopped: now, call: known.call })
-      if (known !== undefined || tries === MOST_PASSES || this.#stop !== SIGTRAP || !isRestarting(native.getRegisters(tid))) return
+  #noteStop(tid: number, noted: Sleep | undefined): void {
+    for (let tries = 0, sleep = noted; ; tries++) {
+      const registers = native.getRegisters(tid)
+      const known = sleep !== undefined && isIn(registers, sleep.call) && sleptOn(this.pid, tid, sleep) ? sleep : undefined
+      this.#stops.set(tid, { at: native.clockGettime(CLOCK_MONOTONIC), sleep: known })
+      if (known !== undefined || tries === MOST_PASSES || this.#stop !== SIGTRAP || !isRestarting(registers)) return
       // On its way back into a call that it was interrupted in: which one, only its sleep tells.
       sleep = this.#letSleep(tid)
     }
@@ -126,7 +138,7 @@ export class SeizedProcess {
     native.resume(tid)
     const until = native.clockGettime(CLOCK_MONOTONIC) + TO_SLEEP_NS
     let sleep: Sleep | undefined
-    while ((sleep = noteSleeps(this.pid, [tid]).get(tid)) === undefined && native.clockGettime(CLOCK_MONOTONIC) < until);
+    while ((sleep = noteSleep(this.pid, tid)) === undefined && native.clockGettime(CLOCK_MONOTONIC) < until);
     native.interrupt(tid)
     if (!stopped(tid, SIGTRAP))
       throw new CheckpointError('THAW_PROCESS_DIED', `Thread ${tid} was killed during the checkpoint.`, { pid: tid })
@@ -178,7 +190,7 @@ function isKernelWorker(pid: number, tid: number): boolean {
  *
  * @returns the signal by which its process is stopped (job control), SIGTRAP when it is not (ptrace(2))
  */
-function stopOf(tid: number): number | undefined {
+export function stopOf(tid: number): number | undefined {
   for (;;) {
     const status = nextStatus(tid)
     if (status.kind !== 'stopped') return undefined
@@ -221,7 +233,7 @@ export function stopped(tid: number, signal: number): boolean {
   return stop !== undefined
 }
 
-const isBeingStopped = (pid: number): UnsupportedError =>
+export const isBeingStopped = (pid: number): UnsupportedError =>
   new UnsupportedError(
     'THAW_STOPPED',
     `Cannot checkpoint pid ${pid}: it was stopped or continued by a signal (job control) meanwhile. Checkpoint it when it has settled.`,

@@ -20,25 +20,19 @@ export const support: Support = {
   ],
 }
 
+/** What is seen of a thread that sleeps in a call with a time limit. */
 export interface Sleep {
   /** The call that it sleeps in. */
   readonly call: bigint
-  /** When it went to sleep, by the dumper's CLOCK_MONOTONIC. */
-  readonly since: bigint
-  /** How often it had gone to sleep by then. */
-  readonly count: number
-}
-
-interface Ran {
+  /** When it went to sleep, by the clock of the run queue of this processor. */
   readonly at: bigint
+  readonly processor: number
+  /** How often it had gone to sleep by then, and for how long it had run, nanoseconds. */
   readonly count: number
+  readonly ran: bigint
 }
 
-interface Asleep extends Ran {
-  readonly tid: number
-  readonly call: bigint
-  readonly processor: number
-}
+type Ran = Pick<Sleep, 'at' | 'count' | 'ran'>
 
 const CLOCK_MONOTONIC = 1
 const STAT_STATE = 3 - 3
@@ -53,6 +47,8 @@ const LEAST_ADDRESS = 4096n
 /** sched_setaffinity(2) wants a multiple of 8; 8192 processors. */
 const AFFINITY_BYTES = 1024
 const LOOKS = 4
+/** Of its own time on the processor: far more than to wake up and stop. */
+const TO_STOP_NS = 250_000n
 
 /** The registers with the number of the call that a thread was in, where they say restart_syscall: the kernel goes on with it either way. */
 export function asFirstMade(registers: BigUint64Array, call: bigint | undefined): BigUint64Array {
@@ -65,39 +61,34 @@ export function isRestarting(registers: BigUint64Array): boolean {
   return origRax === RESTART_SYSCALL ? rax === ERESTART_RESTARTBLOCK : rax === RESTART_SYSCALL && origRax < 0n
 }
 
-/** Those of the threads that sleep in a call with a time limit. Reads only; what cannot be read is left out. */
-export function noteSleeps(pid: number, tids: readonly number[]): Map<number, Sleep> {
-  const look = (): Asleep[] => tids.flatMap((tid) => asleepIn(pid, tid) ?? [])
-  const processors = new Set(look().map(({ processor }) => processor))
-  if (processors.size === 0) return new Map()
-  const clocks = clocksOf(processors)
-  // Once more, as asking for the clocks takes its time: a note is worth the more the less comes between it and the freeze.
-  return new Map(
-    look().flatMap(({ tid, call, processor, at, count }) => {
-      const clock = clocks.get(processor)
-      return clock === undefined ? [] : [[tid, { call, since: clock + at, count }]]
-    }),
-  )
+/** Whether this is the call that a stopped thread was interrupted in. */
+export function isIn(registers: BigUint64Array, call: bigint): boolean {
+  return get(registers, 'origRax') === call || get(registers, 'origRax') === RESTART_SYSCALL || isRestarting(registers)
 }
 
-/** Whether the thread, stopped by now, has slept in one go since it was noted: it has gone to sleep once more, in its stop. */
-export function sleptOn(pid: number, tid: number, sleep: Sleep): boolean {
-  return lastRun(`/proc/${pid}/task/${tid}`)?.count === sleep.count + 1
-}
-
-function asleepIn(pid: number, tid: number): Asleep | undefined {
+/**
+ * Undefined for a thread that does not sleep in such a call, or of which it cannot be read. Reads only, and in this order: a thread that was
+ * not asleep yet at the first look has gone to sleep once more than `sleptOn` will find.
+ */
+export function noteSleep(pid: number, tid: number): Sleep | undefined {
   try {
-    const call = callOf(pid, tid)
-    if (call === undefined || !isTimed(call)) return undefined
-    const before = lastRun(`/proc/${pid}/task/${tid}`)
-    const stat = readStat(pid, tid)
     const ran = lastRun(`/proc/${pid}/task/${tid}`)
-    // No switch between the two looks: what the second one says belongs together.
-    if (before === undefined || ran?.count !== before.count || stat[STAT_STATE] !== 'S') return undefined
-    return { ...ran, tid, call, processor: Number(stat[STAT_PROCESSOR]) }
+    const stat = readStat(pid, tid)
+    if (ran === undefined || stat[STAT_STATE] !== 'S') return undefined
+    const call = callOf(pid, tid)
+    return call === undefined || !isTimed(call) ? undefined : { ...ran, call, processor: Number(stat[STAT_PROCESSOR]) }
   } catch {
     return undefined
   }
+}
+
+/**
+ * Whether the thread, stopped by now, has slept in one go since it was noted: it has gone to sleep once more, in its stop, and has not run for longer
+ * than it takes to get there.
+ */
+export function sleptOn(pid: number, tid: number, { count, ran }: Sleep): boolean {
+  const now = lastRun(`/proc/${pid}/task/${tid}`)
+  return now !== undefined && now.count === count + 1 && now.ran - ran < TO_STOP_NS
 }
 
 /**
@@ -120,9 +111,10 @@ function lastRun(task: string): Ran | undefined {
   try {
     const text = readFileSync(`${task}/sched`, 'latin1')
     const at = /^se\.exec_start\s*:\s*(\d+)\.(\d{6})$/m.exec(text)
+    const ran = /^se\.sum_exec_runtime\s*:\s*(\d+)\.(\d{6})$/m.exec(text)
     const count = /^nr_voluntary_switches\s*:\s*(\d+)$/m.exec(text)?.[1]
-    if (at === null || count === undefined) return undefined
-    return { at: BigInt(`${at[1]}${at[2]}`), count: Number(count) }
+    if (at === null || ran === null || count === undefined) return undefined
+    return { at: BigInt(`${at[1]}${at[2]}`), ran: BigInt(`${ran[1]}${ran[2]}`), count: Number(count) }
   } catch {
     // Not every kernel is built with it (CONFIG_SCHED_DEBUG before 6.15).
     return undefined
@@ -130,27 +122,31 @@ function lastRun(task: string): Ran | undefined {
 }
 
 /**
- * What is added to the clock of each processor's run queue to get CLOCK_MONOTONIC. The clocks drift apart over the weeks by what a
- * hypervisor takes away, so each is asked on its own processor; what was taken away during the sleep itself is not known, and makes the
- * rest of it longer, never shorter.
+ * The clocks of the processors' run queues. They drift apart over the weeks by what a hypervisor takes away, so each is asked on its own
+ * processor, once, and only after all have slept whose sleep is asked for: what was taken away since makes the rest of a limit longer, never shorter.
  */
-function clocksOf(processors: ReadonlySet<number>): Map<number, bigint> {
-  const clocks = new Map<number, bigint>()
+export class RunQueueClocks {
+  readonly #known = new Map<number, bigint | undefined>()
+
+  /** What is added to the clock of a processor's run queue to get CLOCK_MONOTONIC; undefined where this thread is not let there. */
+  of(processor: number): bigint | undefined {
+    if (!this.#known.has(processor)) this.#known.set(processor, ask(processor))
+    return this.#known.get(processor)
+  }
+}
+
+function ask(processor: number): bigint | undefined {
   const before = new Uint8Array(AFFINITY_BYTES)
   try {
     native.syscall('sched_getaffinity', [0, before.length, before])
   } catch {
-    return clocks
+    return undefined
   }
   try {
-    for (const processor of processors) {
-      const clock = onProcessor(processor) ? clockHere() : undefined
-      if (clock !== undefined) clocks.set(processor, clock)
-    }
+    return onProcessor(processor) ? clockHere() : undefined
   } finally {
     native.syscall('sched_setaffinity', [0, before.length, before])
   }
-  return clocks
 }
 
 /** False where this thread is not let. */

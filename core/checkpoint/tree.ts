@@ -11,6 +11,7 @@ import { hasDumpedCore } from '../resources/ending.js'
 import { Refusals } from '../resources/refusal.js'
 import { pause } from './pause.js'
 import { SeizedProcess } from './seize.js'
+import { RunQueueClocks } from './sleep.js'
 import { sharedTasks } from './survey-sharing.js'
 import { surveyProcess } from './survey.js'
 import type { Support } from '../resources/support.js'
@@ -185,6 +186,7 @@ function zombie(pid: number, parent: SeenProcess): ZombieModel {
 /** Processes whose threads all stand in ptrace-stop. */
 export class SeizedTree {
   readonly #processes = new Map<number, SeizedProcess>()
+  readonly #clocks = new RunQueueClocks()
 
   has(pid: number): boolean {
     return this.#processes.has(pid)
@@ -198,7 +200,7 @@ export class SeizedTree {
 
   /** One that ends before it stands is left out, unless it `must` be there. */
   seize(pid: number, must: boolean): void {
-    const process = new SeizedProcess(pid)
+    const process = new SeizedProcess(pid, this.#clocks)
     this.#processes.set(pid, process)
     try {
       process.seize()

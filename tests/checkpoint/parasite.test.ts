@@ -5,6 +5,7 @@ import { Injection, readThread, wipe } from '../../dist/core/checkpoint/injectio
 import { homeCalls, ParasiteProgram, runParasite } from '../../dist/core/checkpoint/parasite.js'
 import { claimScratch } from '../../dist/core/checkpoint/scratch.js'
 import { SeizedProcess, SIGTRAP } from '../../dist/core/checkpoint/seize.js'
+import { RunQueueClocks } from '../../dist/core/checkpoint/sleep.js'
 import { findHole } from '../../dist/core/checkpoint/space.js'
 import { readMappings } from '../../dist/core/proc/maps.js'
 import { field, readStatus } from '../../dist/core/proc/status.js'
@@ -16,7 +17,7 @@ const REGION_BYTES = 1n << 20n
 
 /** Runs a program in the process that asks for its pid, and tells by the signal that it is done. */
 function askForPid(pid: number, signal: number | undefined): bigint {
-  const seized = new SeizedProcess(pid)
+  const seized = new SeizedProcess(pid, new RunQueueClocks())
   const [memFd, pagemapFd] = [openSync(`/proc/${pid}/mem`, 'r+'), openSync(`/proc/${pid}/pagemap`, 'r')]
   try {
     seized.seize()

@@ -3,12 +3,14 @@ import { readFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { noteSleeps, sleptOn } from '../../dist/core/checkpoint/sleep.js'
+import { noteSleep, RunQueueClocks, sleptOn } from '../../dist/core/checkpoint/sleep.js'
+import type { Sleep } from '../../dist/core/checkpoint/sleep.js'
 import { native } from '../../dist/native/index.js'
 
 const CLOCK_MONOTONIC = 1
 const CLOCK_NANOSLEEP = 230n
 const now = (): bigint => native.clockGettime(CLOCK_MONOTONIC)
+const since = ({ processor, at }: Sleep): bigint => new RunQueueClocks().of(processor)! + at
 const inCall = (pid: number): string => readFileSync(`/proc/${pid}/syscall`, 'utf8').split(' ')[0] ?? ''
 
 test('since when a process sleeps', async () => {
@@ -19,13 +21,14 @@ test('since when a process sleeps', async () => {
     while (inCall(pid) !== `${CLOCK_NANOSLEEP}`) await sleep(1)
     const after = now()
     await sleep(500)
-    const note = noteSleeps(pid, [pid]).get(pid)!
+    const note = noteSleep(pid, pid)!
     expect(note.call).toBe(CLOCK_NANOSLEEP)
-    expect(note.since).toBeGreaterThan(before)
+    expect(since(note)).toBeGreaterThan(before)
     // A few milliseconds for what other guests of the machine have taken.
-    expect(note.since).toBeLessThan(after + 5_000_000n)
+    expect(since(note)).toBeLessThan(after + 5_000_000n)
     expect(sleptOn(pid, pid, note), 'it has not woken up for a freeze').toBe(false)
     expect(sleptOn(pid, pid, { ...note, count: note.count - 1 })).toBe(true)
+    expect(sleptOn(pid, pid, { ...note, count: note.count - 1, ran: note.ran - 1_000_000n }), 'it has worked since').toBe(false)
   } finally {
     child.kill('SIGKILL')
   }
@@ -45,16 +48,16 @@ test('never before it went to sleep, also on a busy machine', async () => {
   const pid = child.pid!
   try {
     while (inCall(pid) !== `${CLOCK_NANOSLEEP}`) await sleep(1)
-    const notes = Array.from({ length: 500 }, () => noteSleeps(pid, [pid]).get(pid)!.since)
+    const notes = Array.from({ length: 500 }, () => since(noteSleep(pid, pid)!))
     const said = new Promise((resolve) => child.stdout.once('data', resolve))
     child.kill('SIGUSR1')
     const before = BigInt(String(await said))
-    expect(notes.filter((since) => since < before)).toEqual([])
+    expect(notes.filter((note) => note < before)).toEqual([])
   } finally {
     for (const each of [child, ...busy]) each.kill('SIGKILL')
   }
 })
 
 test('a process that is in no call with a limit is not noted', () => {
-  expect(noteSleeps(process.pid, [process.pid])).toEqual(new Map())
+  expect(noteSleep(process.pid, process.pid)).toBeUndefined()
 })
