@@ -17,7 +17,7 @@ import { extendedFrame, extendedFrameBytes, ucontext, UCONTEXT_BYTES } from '../
 import { get, restartable, withRegisters } from '../program/registers.js'
 import { isSignalWith } from '../program/siginfo.js'
 import type { Gadgets } from './gadgets.js'
-import { stopped } from './seize.js'
+import { isBeingStopped, stopOf, stopped } from './seize.js'
 
 export const ALL_SIGNALS = 0xffff_ffff_ffff_ffffn
 const FRAME_BYTES = 1024n
@@ -29,6 +29,8 @@ export interface Scratch {
   readonly memFd: number
   readonly start: bigint
   readonly lengthBytes: number
+  /** Whether a task may go home through it yet. */
+  inUse?: boolean
 }
 
 /** A call that the chain makes on the way home: number and arguments. */
@@ -66,8 +68,12 @@ export function scratchBytes(state: ThreadState): number {
   return SIGNAL_ROOM_BYTES + extendedFrameBytes(state.extendedState) + Number(FRAME_BYTES) * MOST_FRAMES
 }
 
-/** Leaves nothing of an injection. The mark goes last: by it the rest is known for what it is, if this is as far as it gets. */
-export function wipe({ memFd, start, lengthBytes }: Scratch): void {
+/**
+ * Leaves nothing of an injection, unless its task could not be brought back and has to go home by itself. The mark goes last: by it the rest
+ * is known for what it is, if this is as far as it gets.
+ */
+export function wipe({ memFd, start, lengthBytes, inUse }: Scratch): void {
+  if (inUse === true) return
   native.writeAt(memFd, start + BigInt(SIGNAL_ROOM_BYTES), new Uint8Array(lengthBytes - SIGNAL_ROOM_BYTES))
   native.writeAt(memFd, start, new Uint8Array(SCRATCH_MARK.length))
 }
@@ -105,6 +111,7 @@ export class Injection {
           : ucontext({ registers, signalMask: ALL_SIGNALS }, 0n)
       this.#writeFrame(at(i), this.#keepSignalStack(frame))
     }
+    this.#scratch.inUse = true
     // In this order: the way home sets the mask, too. A task left with its own registers and all signals blocked would keep them so.
     this.#pointHome()
     native.setSignalMask(this.#state.tid, ALL_SIGNALS)
@@ -202,18 +209,22 @@ export class Injection {
   }
 
   /**
-   * Gives the task back what it had. It must stand in the same kind of stop as it was frozen in: only there does the kernel itself restart
-   * the call it was interrupted in, with a signal that came meanwhile taken into account.
+   * Gives the task back what it had. It must stand in a stop on its way back to user space: only there does the kernel itself restart the call it
+   * was interrupted in, with a signal that came meanwhile taken into account. Job control that came meanwhile makes it a stop of another kind, which
+   * is as good a place, but not what it was frozen in.
    */
   end(): void {
     const { tid, registers, signalMask, stop } = this.#state
     this.#pointHome()
     native.interrupt(tid)
     native.resume(tid)
-    if (!stopped(tid, stop)) throw diedMeanwhile(tid)
+    const now = stopOf(tid)
+    if (now === undefined) throw diedMeanwhile(tid)
     native.setSignalMask(tid, signalMask)
     native.setRegisters(tid, registers)
     if (get(native.getRegisters(tid), 'rip') !== get(registers, 'rip')) throw new Error('registers did not take')
+    this.#scratch.inUse = false
+    if (now !== stop) throw isBeingStopped(tid)
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import { afterAll, expect, test } from 'vitest'
+import { checkpointTree } from '../../dist/core/checkpoint/checkpoint.js'
 import { checkpoint, closeCheckpointPool, openHost } from '../../dist/core/index.js'
 import { childrenOf } from '../../dist/core/proc/tree.js'
 import { FixtureProgram } from '../fixtures/program.ts'
@@ -37,3 +38,28 @@ test('they stay stopped in a copy, which is not copied before they go on', async
     program.forgetReport()
   }
 })
+
+const stateOf = (pid: number): string => /^State:\s+(\S)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? ''
+
+for (const at of ['descriptors', 'threads', 'parasite'])
+  for (const name of ['idle', 'two-threads']) {
+    test(`${name}: stopped by a signal during the checkpoint (${at}), it goes on unharmed when it is continued`, async () => {
+      await using program = await FixtureProgram.start(name)
+      const { pid } = program
+      const onStep = (step: string) => step === at && process.kill(pid, 'SIGSTOP')
+      await expect(checkpointTree(pid, { onStep })).rejects.toMatchObject({ code: 'THAW_STOPPED' })
+      await expect.poll(() => stateOf(pid)).toBe('T')
+      process.kill(pid, 'SIGCONT')
+      expect(await program.check()).toEqual(['ok'])
+    })
+
+    test(`${name}: stopped before and continued by a signal during the checkpoint (${at}), it goes on unharmed`, async () => {
+      await using program = await FixtureProgram.start(name)
+      const { pid } = program
+      process.kill(pid, 'SIGSTOP')
+      await expect.poll(() => stateOf(pid)).toBe('T')
+      const onStep = (step: string) => step === at && process.kill(pid, 'SIGCONT')
+      await expect(checkpointTree(pid, { onStep })).rejects.toMatchObject({ code: 'THAW_STOPPED' })
+      expect(await program.check()).toEqual(['ok'])
+    })
+  }
