@@ -104,13 +104,15 @@ export class SeizedProcess {
     const sleep = noteSleep(this.pid, tid)
     native.interrupt(tid)
     const stop = this.#stopOf(tid)
-    if (stop === undefined) this.tids.splice(this.tids.indexOf(tid), 1)
-    else {
+    if (stop === undefined) {
+      // A leader whose end was not told yet is waited for once that of its threads was.
+      if (tid !== this.pid) this.tids.splice(this.tids.indexOf(tid), 1)
+    } else {
       if (this.#stop !== 0 && stop !== this.#stop) throw isBeingStopped(this.pid)
       this.#stop = stop
       this.#noteStop(tid, sleep)
     }
-    if (!this.tids.includes(this.pid) && tid === this.pid) throw diedMeanwhile(tid)
+    if (stop === undefined && tid === this.pid) throw diedMeanwhile(tid)
   }
 
   /** What does not stop cannot be let go either, before this thread ends. */
@@ -160,10 +162,19 @@ export class SeizedProcess {
   }
 }
 
-/** A traced task that is not stopped was killed. It stays a zombie, which its pid namespace cannot end with, until its tracer has seen its end. */
+/**
+ * A traced task that is not stopped was killed. It stays a zombie, which its pid namespace cannot end with, until its tracer has seen its end: of a leader
+ * the end of the whole process, unless it has ended alone, and the others go on.
+ */
 function awaitDeath(tid: number): void {
+  const until = native.clockGettime(CLOCK_MONOTONIC) + TO_STOP_NS
   try {
-    while (native.wait(tid)?.kind === 'stopped');
+    for (;;) {
+      const status = native.wait(tid, true)
+      if (status !== null && status.kind !== 'stopped') return
+      if (native.clockGettime(CLOCK_MONOTONIC) > until) return
+      if (status === null) pause(1)
+    }
   } catch (error) {
     if ((error as SystemError).code !== 'ECHILD') throw error
   }
@@ -193,21 +204,28 @@ function isKernelWorker(pid: number, tid: number): boolean {
 export function stopOf(tid: number): number | undefined {
   for (;;) {
     const status = nextStatus(tid)
-    if (status.kind !== 'stopped') return undefined
+    if (status?.kind !== 'stopped') return undefined
     if (status.event === PTRACE_EVENT_STOP) return status.signal
     native.resume(tid, status.signal)
   }
 }
 
-/** A task stops within microseconds, unless it waits for something that no signal ends, and for that it cannot be waited for long. */
-function nextStatus(tid: number): WaitStatus {
+/**
+ * A task stops within microseconds, unless it waits for something that no signal ends, and for that it cannot be waited for long. Undefined
+ * for a leader that has ended, which is not told before the end of its threads is.
+ */
+function nextStatus(tid: number): WaitStatus | undefined {
   const until = native.clockGettime(CLOCK_MONOTONIC) + TO_STOP_NS
   for (let looks = 0; ; looks++) {
     const status = native.wait(tid, true)
     if (status !== null) return status
-    if (looks < LOOKS_WITHOUT_PAUSE) native.syscall('sched_yield', [])
-    else pause(1)
+    if (looks < LOOKS_WITHOUT_PAUSE) {
+      native.syscall('sched_yield', [])
+      continue
+    }
+    if (hasEnded(tid, tid)) return native.wait(tid, true) ?? undefined
     if (native.clockGettime(CLOCK_MONOTONIC) > until && stateOf(tid) === 'D') throw cannotStop(tid)
+    pause(1)
   }
 }
 

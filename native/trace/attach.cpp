@@ -1,6 +1,12 @@
 #include "trace/attach.hpp"
 
 #include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <fstream>
+#include <iterator>
+#include <string>
 
 #include "trace/request.hpp"
 
@@ -24,6 +30,30 @@ std::optional<WaitStatus> wait(Pid tid, bool nohang) {
   return parse_wait_status(status);
 }
 
-WaitStatus wait_for_report(Pid tid) { return wait(tid, false).value(); }
+static bool has_ended(Pid tid) {
+  std::ifstream file("/proc/" + std::to_string(tid.value) + "/stat");
+  const std::string stat{std::istreambuf_iterator<char>(file), {}};
+  // The name, in parentheses, may hold anything.
+  const size_t name_end = stat.rfind(") ");
+  return name_end == std::string::npos || stat[name_end + 2] == 'Z' || stat[name_end + 2] == 'X';
+}
+
+WaitStatus wait_for_report(Pid tid) {
+  for (;;) {
+    if (const auto status = wait(tid, true)) return *status;
+    // The kernel withholds the end of a leader until all threads of its group are reaped, and those that we trace only we can reap: so not for this
+    // one alone, but until any has something to tell, which is left there to be told.
+    siginfo_t told{};
+    uninterrupted([&] { return waitid(P_ALL, 0, &told, WEXITED | WSTOPPED | WNOWAIT | __WALL | __WNOTHREAD); });
+    if (told.si_pid == tid.value) continue;
+    if (has_ended(tid)) {
+      if (const auto status = wait(tid, true)) return *status;
+      throw SysError{ESRCH, "ptrace", "", tid.value};
+    }
+    // What the other one has to tell stays.
+    constexpr useconds_t pause_us = 50;
+    usleep(pause_us);
+  }
+}
 
 }  // namespace thaw

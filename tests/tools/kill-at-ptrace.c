@@ -1,7 +1,7 @@
 /*
  * Preloaded into a tracer: after its KILL_AT-th step (ptrace, waitpid, or pwrite, by which it writes to its target's memory) the process is
- * killed by SIGKILL. With KILL_SETTING it is after the KILL_AT-th setting of a socket. Without KILL_AT the steps are only counted; how many there were goes to
- * the file KILL_COUNT when the process exits.
+ * killed by SIGKILL, or with KILL_PID that process, its target. With KILL_SETTING it is after the KILL_AT-th setting of a socket. Without KILL_AT the steps
+ * are only counted; how many there were goes to the file KILL_COUNT when the process exits.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -32,9 +32,9 @@ __attribute__((constructor)) static void note(void) {
 
 static void step_of(int is_setting) {
   if (is_setting != (getenv("KILL_SETTING") != NULL)) return;
-  const char *at = getenv("KILL_AT");
+  const char *at = getenv("KILL_AT"), *target = getenv("KILL_PID");
   /* Not whoever makes the step, which may be another process, with the tracer's memory. */
-  if (__atomic_add_fetch(&steps, 1, __ATOMIC_SEQ_CST) == (at ? atol(at) : 0)) kill(tracer, SIGKILL);
+  if (__atomic_add_fetch(&steps, 1, __ATOMIC_SEQ_CST) == (at ? atol(at) : 0)) kill(target ? atoi(target) : tracer, SIGKILL);
 }
 
 static void step(void) {
