@@ -149,6 +149,9 @@ async function freezeAndRead(
     }
     const image = { model, takePages }
     return await settle(tree, seized, options.then ?? 'resume', started, image, commit, step)
+  } catch (error) {
+    seized.giveUp()
+    throw error
   } finally {
     seized.release()
   }

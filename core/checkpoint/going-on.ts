@@ -18,7 +18,7 @@ const SYNCHRONOUS = [4, 5, 7, 8, 11, 31]
  * The thread as the original goes on with it. Most calls the kernel restarts itself; those that it never restarts (signal(7)) it is made to, with what is
  * left of their time, so that the target does not notice. A limit in memory goes below the red zone, where signal frames go too.
  */
-export function unnoticed(state: ThreadState, limit: TimeLimit | undefined, memFd: number): ThreadState {
+export function unnoticed<T extends Pick<ThreadState, 'registers'>>(state: T, limit: TimeLimit | undefined, memFd: number): T {
   const registers = restartedByKernel(state.registers, limit !== undefined)
   if (registers === state.registers) return state
   if (limit === undefined) return { ...state, registers }

@@ -45,7 +45,7 @@ export function collectThread(
 
 /** What is left of the call that a thread was interrupted in. A copy writes only to memory of its own. */
 export function timeLimitIn(
-  { tid, registers }: ThreadState,
+  { tid, registers }: Pick<ThreadState, 'tid' | 'registers'>,
   seized: SeizedProcess,
   memFd: number,
   lines: readonly MappingLine[],

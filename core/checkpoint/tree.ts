@@ -9,6 +9,7 @@ import { childrenOf, isOver, treeBelow } from '../proc/tree.js'
 import type { SeenProcess } from '../resources/description.js'
 import { hasDumpedCore } from '../resources/ending.js'
 import { Refusals } from '../resources/refusal.js'
+import { giveUp } from './given-up.js'
 import { pause } from './pause.js'
 import { SeizedProcess } from './seize.js'
 import { RunQueueClocks } from './sleep.js'
@@ -209,6 +210,11 @@ export class SeizedTree {
       process.release()
       this.#processes.delete(pid)
     }
+  }
+
+  /** When the checkpoint has failed. */
+  giveUp(): void {
+    for (const process of this.#processes.values()) giveUp(process)
   }
 
   /** The last first: a parent that goes on finds its children going on. */
