@@ -80,6 +80,8 @@ export type AskInside = (program: Program) => (results: ParasiteResults) => void
 export interface SeenTree {
   readonly processes: readonly SeenProcess[]
   readonly descriptions: readonly SeenDescription[]
+  /** All descriptions of the same file, pipe or socket. */
+  ofFile(status: Pick<FileStatus, 'device' | 'inode'>): readonly SeenDescription[]
   /** Every descriptor that refers to the description, with what fdinfo says there: of POSIX locks it tells each process its own. */
   holdersOf(seen: SeenDescription): readonly Holder[]
   /** The description that descriptor `fd` of `process` refers to. */
@@ -196,7 +198,9 @@ export interface DescriptionKind<P> {
    * has none, but `self` is still there.
    */
   arm?(payload: P, emitter: Emitter, placements: readonly Placement[], self: Cell): void
-  /** The same in every process of the tree, whether it has numbers for it or not; `self` is there in all of them. */
+  /** Pids of the processes, beside those that have numbers for it, in which `armEach` has something to do. */
+  armingPids?(payload: P): readonly number[]
+  /** The same in every process that has numbers for it, and in those of `armingPids`; `self` is there in all of them. */
   armEach?(payload: P, emitter: Emitter, placements: readonly Placement[], process: Armed, self: Cell): void
 }
 

@@ -1,6 +1,7 @@
 /** Descriptor tables: which number refers to which open file description, over the whole tree. */
 import { closeSync, readdirSync, readlinkSync } from 'node:fs'
 import { native } from '../../native/index.js'
+import type { FileStatus } from '../../native/index.js'
 import { UnsupportedError } from '../errors.js'
 import type { DescriptionModel, DescriptorModel } from '../image/model.js'
 import { readFdInfo } from '../proc/fdinfo.js'
@@ -34,34 +35,44 @@ export interface SeenDescriptor {
 
 /** All descriptors of the processes. `dispose` closes the duplicates that kinds asked for. */
 export interface SeenDescriptors extends Disposable {
-  readonly descriptors: readonly SeenDescriptor[]
   readonly descriptions: readonly SeenDescription[]
-  inFlight: SeenTree['inFlight']
+  readonly inFlight: SeenTree['inFlight']
+  readonly ofFile: SeenTree['ofFile']
+  readonly holdersOf: (description: SeenDescription) => readonly SeenDescriptor[]
+  /** By its number. */
+  readonly in: (process: SeenProcess) => ReadonlyMap<number, SeenDescriptor>
 }
 
 export function seeDescriptors(processes: readonly SeenProcess[]): SeenDescriptors {
-  const descriptors: SeenDescriptor[] = []
   const descriptions: SeenDescription[] = []
   const duplicates: number[] = []
-  const byFile = new Map<string, SeenDescription[]>()
+  const files = new Lists<string, SeenDescription>()
+  const holders = new Lists<SeenDescription, SeenDescriptor>()
+  const tables = new Map<SeenProcess, Map<number, SeenDescriptor>>()
+  const discover = (seen: SeenDescription): void => {
+    descriptions.push(seen)
+    files.add(fileKey(seen.status), seen)
+  }
   for (const process of processes) {
+    const table = new Map<number, SeenDescriptor>()
+    tables.set(process, table)
     for (const fd of descriptorNumbers(process.pid)) {
       const link = linkOf(process.pid, fd)
       if (link === undefined) continue
       const { closeOnExec, ...seen } = look(process, fd, link, descriptions.length + 1, duplicates)
-      const key = `${seen.status.device}:${seen.status.inode}:${link}`
-      const candidates = byFile.get(key) ?? []
+      const candidates = files.of(fileKey(seen.status)).filter((other) => other.link === link)
       const same = candidates.find((other) => native.kcmp(process.pid, other.process.pid, KCMP_FILE, fd, other.fd) === 0)
-      if (same === undefined) {
-        byFile.set(key, [...candidates, seen])
-        descriptions.push(seen)
-      }
-      descriptors.push({ process, fd, closeOnExec, info: seen.info, description: same ?? seen })
+      if (same === undefined) discover(seen)
+      const descriptor = { process, fd, closeOnExec, info: seen.info, description: same ?? seen }
+      table.set(fd, descriptor)
+      holders.add(descriptor.description, descriptor)
     }
   }
   return {
-    descriptors,
     descriptions,
+    ofFile: (status) => files.of(fileKey(status)),
+    holdersOf: (description) => holders.of(description),
+    in: (process) => tables.get(process) ?? new Map<number, SeenDescriptor>(),
     inFlight(fd, flight): SeenDescription {
       duplicates.push(fd)
       const link = readlinkSync(`/proc/self/fd/${fd}`)
@@ -72,12 +83,28 @@ export function seeDescriptors(processes: readonly SeenProcess[]): SeenDescripto
       const receiver = homeOf(flight.queue)
       const own = { ...receiver, pid: process.pid, name: `in flight to ${receiver.name}`, receiver }
       const fresh = { ...look(own, fd, link, descriptions.length + 1, duplicates), flight, duplicate: () => fd }
-      descriptions.push(fresh)
+      discover(fresh)
       return fresh
     },
     [Symbol.dispose](): void {
       for (const fd of duplicates.splice(0)) closeSync(fd)
     },
+  }
+}
+
+const fileKey = ({ device, inode }: Pick<FileStatus, 'device' | 'inode'>): string => `${device}:${inode}`
+
+class Lists<Key, Value> {
+  readonly #lists = new Map<Key, Value[]>()
+
+  of(key: Key): readonly Value[] {
+    return this.#lists.get(key) ?? []
+  }
+
+  add(key: Key, value: Value): void {
+    const list = this.#lists.get(key)
+    if (list === undefined) this.#lists.set(key, [value])
+    else list.push(value)
   }
 }
 
@@ -136,9 +163,9 @@ export function seenTree(
     descriptions: seen.descriptions,
     inFlight: seen.inFlight,
     now: () => native.clockGettime(CLOCK_MONOTONIC),
-    holdersOf: (description) => seen.descriptors.filter((descriptor) => descriptor.description === description),
-    descriptionOf: (process, fd) =>
-      seen.descriptors.find((descriptor) => descriptor.process === process && descriptor.fd === fd)?.description,
+    ofFile: seen.ofFile,
+    holdersOf: seen.holdersOf,
+    descriptionOf: (process, fd) => seen.in(process).get(fd)?.description,
     addBlob: (bytes) => blobs.push(bytes) - 1,
   }
 }
@@ -205,7 +232,5 @@ function ownership(seen: SeenDescription, tree: SeenTree): { ownerType: number; 
 }
 
 export function descriptorModels(seen: SeenDescriptors, process: SeenProcess): DescriptorModel[] {
-  return seen.descriptors
-    .filter((descriptor) => descriptor.process === process)
-    .map(({ fd, closeOnExec, description }) => ({ fd, description: description.id, closeOnExec }))
+  return [...seen.in(process).values()].map(({ fd, closeOnExec, description }) => ({ fd, description: description.id, closeOnExec }))
 }

@@ -25,9 +25,7 @@ export function otherEndInTree(seen: SeenDescription, tree: SeenTree): OtherEnd 
 
 /** All descriptions of the same pipe or FIFO, in the order in which they are opened. */
 export function endsOf(seen: SeenDescription, tree: SeenTree): SeenDescription[] {
-  return tree.descriptions.filter(
-    ({ status, info }) => (info.flags & O_PATH) === 0 && status.device === seen.status.device && status.inode === seen.status.inode,
-  )
+  return tree.ofFile(seen.status).filter(({ info }) => (info.flags & O_PATH) === 0)
 }
 
 export const accessOf = ({ info }: SeenDescription): number => info.flags & O_ACCMODE
@@ -65,7 +63,8 @@ function holds(pid: string, link: string): boolean {
 function peerOfSocket(seen: SeenDescription, tree: SeenTree): OtherEnd {
   const { type, peer, shutdown } = readUnixDiag(seen)
   if (peer === undefined) return 'gone'
-  if (peer !== 0) return mayBeInFlight(tree) || tree.descriptions.some(({ link }) => link === `socket:[${peer}]`) ? 'inside' : 'outside'
+  if (peer !== 0)
+    return mayBeInFlight(tree) || tree.ofFile({ device: seen.status.device, inode: BigInt(peer) }).length > 0 ? 'inside' : 'outside'
   if (waitsInTree(seen, tree)) return 'inside'
   // Without an inode the peer was closed, which a datagram socket does not notice, or waits to be accepted.
   return shutdown === SHUTDOWN_BOTH || type === SOCK_DGRAM ? 'gone' : 'outside'

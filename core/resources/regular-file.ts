@@ -100,6 +100,8 @@ export const regularFile: DescriptionKind<unknown> = defineKind<RegularFile>({
     if (!open.includes(self)) open.push(self)
   },
 
+  armingPids: ({ locks }) => locks.map(({ pid }) => pid),
+
   armEach(file, emitter, placements, { pid, isHome }, self) {
     const locks = file.locks.filter((lock) => lock.pid === pid || (lock.pid === 0 && isHome))
     // A process that closes any descriptor of a file loses its POSIX locks on it: ours have to go first.

@@ -2,13 +2,14 @@
 import type { DescriptionModel } from '../image/model.js'
 import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
-import type { Emitter, Placement } from '../resources/description.js'
+import type { Emitter } from '../resources/description.js'
 import { turnsOfLateSets } from '../resources/epoll.js'
-import { descriptionKinds, kindNamed } from '../resources/kinds.js'
+import { kindNamed } from '../resources/kinds.js'
 import { Emitters } from './emitters.js'
 import { HandOver } from './hand-over.js'
 import type { Receiver } from './hand-over.js'
 import { Leads } from './leads.js'
+import { byKind, Placements } from './placements.js'
 import type { Planning } from './planning.js'
 
 const O_CLOEXEC = 0o2000000
@@ -28,7 +29,7 @@ const O_ASYNC = 0o20000
 export class Descriptors {
   readonly #planning: Planning
   readonly #emitters: Emitters
-  readonly #placements: readonly Placement[]
+  readonly #placements: Placements
   readonly #turns: ReadonlyMap<number, number>
   readonly #leads: Leads
   readonly #handOver: HandOver
@@ -39,20 +40,16 @@ export class Descriptors {
     this.#turns = turnsOfLateSets(planning.image.descriptions)
     this.#leads = new Leads(planning.image.descriptions)
     for (const id of this.#leads.ids) this.#emitters.opened.set(id, planning.bundle.cell(`lead ${id}`))
-    this.#placements = planning.image.processes.flatMap(({ descriptors }, processIndex) =>
-      descriptors.map(({ fd, description }) => ({ processIndex, fd, descriptionId: description })),
-    )
+    this.#placements = new Placements(planning.image)
     this.#handOver = new HandOver(planning, this.#leads.ids.size === 0 ? [] : this.#receivers())
   }
 
   /** Who, beside the first process, has what leads to tasks, or places something by it. */
   #receivers(): Receiver[] {
-    const { processes, descriptions } = this.#planning.image
-    return processes.flatMap((_, processIndex) => {
-      const own = this.#placements.filter((placement) => placement.processIndex === processIndex).map(({ descriptionId }) => descriptionId)
-      const atHome = descriptions.filter((description) => this.#isHome(description, processIndex))
+    return this.#planning.image.processes.flatMap(({ descriptors }, processIndex) => {
+      const atHome = this.#placements.ofProcess(processIndex).filter((description) => this.#isHome(description, processIndex))
       const needed = atHome.flatMap(({ kind, payload }) => kindNamed(kind).needs?.(payload) ?? [])
-      const ids = new Set([...own, ...needed].filter((id) => this.#leads.ids.has(id)))
+      const ids = new Set([...descriptors.map(({ description }) => description), ...needed].filter((id) => this.#leads.ids.has(id)))
       const cells = [...ids].flatMap((id) => this.#emitters.opened.get(id) ?? [])
       return processIndex === 0 || cells.length === 0 ? [] : [{ processIndex, cells }]
     })
@@ -132,9 +129,9 @@ export class Descriptors {
 
   /** In each process, once its memory is there. */
   place(program: Program, processIndex: number): void {
-    const ofMemory = this.#planning.image.descriptions.filter(
-      (description) => kindNamed(description.kind).ofMemory === true && this.#isHome(description, processIndex),
-    )
+    const ofMemory = this.#placements
+      .ofProcess(processIndex)
+      .filter((description) => kindNamed(description.kind).ofMemory === true && this.#isHome(description, processIndex))
     this.#open(program, processIndex, ofMemory)
     this.#connect(program, processIndex, ofMemory)
     this.#setFlags(program, processIndex, ofMemory)
@@ -153,16 +150,16 @@ export class Descriptors {
         if (this.#leads.ids.has(description) === lead)
           program.call('dup3', [emitter.descriptorOf(description), fd, closeOnExec ? O_CLOEXEC : 0])
     })
-    for (const description of byKind(this.#planning.image.descriptions)) {
+    for (const description of this.#placements.ofProcess(processIndex)) {
       if (this.#leads.places(description) !== lead) continue
       const kind = kindNamed(description.kind)
-      const numbers = this.#numbersIn(description, processIndex)
+      const numbers = this.#placements.numbersIn(description, processIndex)
       this.#for(program, description, () => {
         if (numbers.length > 0) kind.placeEach?.(description.payload, emitter, numbers)
         if (!this.#isHome(description, processIndex)) return
         const self = emitter.descriptorOf(description.id)
-        kind.place?.(description.payload, emitter, numbers, this.#placements, self)
-        if (!this.#turns.has(description.id)) kind.watch?.(description.payload, emitter, numbers, this.#placements, self)
+        kind.place?.(description.payload, emitter, numbers, this.#placements.all, self)
+        if (!this.#turns.has(description.id)) kind.watch?.(description.payload, emitter, numbers, this.#placements.all, self)
       })
     }
   }
@@ -173,20 +170,20 @@ export class Descriptors {
   }
 
   hasLate(processIndex: number): boolean {
-    return this.#planning.image.descriptions.some(
-      (description) => this.#turns.has(description.id) && this.#isHome(description, processIndex),
-    )
+    return this.#placements
+      .ofProcess(processIndex)
+      .some((description) => this.#turns.has(description.id) && this.#isHome(description, processIndex))
   }
 
   /** In each process, turn by turn, when timers are armed and signals pend in all of them. */
   watchLate(program: Program, processIndex: number, turn: number): void {
     const emitter = this.emitter(program, processIndex)
-    for (const description of this.#planning.image.descriptions) {
+    for (const description of this.#placements.ofProcess(processIndex)) {
       if (this.#turns.get(description.id) !== turn || !this.#isHome(description, processIndex)) continue
-      const numbers = this.#numbersIn(description, processIndex)
+      const numbers = this.#placements.numbersIn(description, processIndex)
       this.#for(program, description, () => {
         const self = emitter.descriptorOf(description.id)
-        kindNamed(description.kind).watch?.(description.payload, emitter, numbers, this.#placements, self)
+        kindNamed(description.kind).watch?.(description.payload, emitter, numbers, this.#placements.all, self)
       })
     }
   }
@@ -195,9 +192,9 @@ export class Descriptors {
   arm(program: Program, processIndex: number): void {
     const emitter = this.emitter(program, processIndex)
     const pid = this.#planning.image.processes[processIndex]?.pid ?? 0
-    for (const description of this.#planning.image.descriptions) {
+    for (const description of this.#placements.ofProcess(processIndex)) {
       const isHome = this.#isHome(description, processIndex)
-      const numbers = this.#numbersIn(description, processIndex)
+      const numbers = this.#placements.numbersIn(description, processIndex)
       const kind = kindNamed(description.kind)
       // Of what belongs to the memory of another process there is nothing here.
       if (!isHome && kind.armEach === undefined) continue
@@ -219,23 +216,12 @@ export class Descriptors {
     if ((flags & O_ASYNC) !== 0) program.call('fcntl', [fd, F_SETFL, flags & (SETTABLE_FLAGS | O_ASYNC)])
   }
 
-  /** What is only in flight has no number anywhere, and is at home in the first process. */
-  #isHome({ id }: DescriptionModel, processIndex: number): boolean {
-    return (this.#placements.find(({ descriptionId }) => descriptionId === id)?.processIndex ?? 0) === processIndex
-  }
-
-  #numbersIn({ id }: DescriptionModel, index: number): Placement[] {
-    return this.#placements.filter(({ descriptionId, processIndex }) => descriptionId === id && processIndex === index)
+  #isHome(description: DescriptionModel, processIndex: number): boolean {
+    return this.#placements.homeOf(description) === processIndex
   }
 
   #for(program: Program, description: DescriptionModel, emit: () => void): void {
-    const first = this.#placements.find(({ descriptionId }) => descriptionId === description.id)
-    program.for(`descriptor ${first?.fd ?? '?'} (${description.kind.replaceAll('_', ' ')})`, emit)
+    const number = this.#placements.firstNumber(description)
+    program.for(`descriptor ${number ?? '?'} (${description.kind.replaceAll('_', ' ')})`, emit)
   }
-}
-
-/** In the order of the list of kinds: epoll sets come last, when everything they watch has its numbers. */
-function byKind(descriptions: readonly DescriptionModel[]): DescriptionModel[] {
-  const rank = ({ kind }: DescriptionModel): number => descriptionKinds.findIndex(({ name }) => name === kind)
-  return descriptions.toSorted((a, b) => rank(a) - rank(b))
 }

@@ -23,9 +23,11 @@ export class Emitters {
   readonly #shared = new Map<string, unknown>()
   readonly #emitters = new Map<number, Emitter>()
   readonly #passingPids: Iterator<number>
+  readonly #descriptions: ReadonlyMap<number, DescriptionModel>
 
   constructor(planning: Planning) {
     this.#planning = planning
+    this.#descriptions = new Map(planning.image.descriptions.map((description) => [description.id, description]))
     this.#passingPids = unusedPids(planning.image)
     // The first is the helper's, which may still be there; the nurses, who have the next, come later.
     this.#passingPids.next()
@@ -63,8 +65,8 @@ export class Emitters {
         if (cell === undefined) throw contradiction(`description ${id}, which another refers to, is not there`)
         return cell
       },
-      describe(id): DescriptionModel {
-        const description = planning.image.descriptions.find((candidate) => candidate.id === id)
+      describe: (id): DescriptionModel => {
+        const description = this.#descriptions.get(id)
         if (description === undefined) throw new Error(`the image has no description ${id}`)
         return description
       },

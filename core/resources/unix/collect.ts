@@ -49,7 +49,7 @@ function namesOf(seen: SeenDescription, tree: SeenTree, state: UnixState): Names
   const address = diag.name ?? new Uint8Array()
   const connected = state === 'connected' || state === 'orphaned' || state === 'waiting'
   const peerAddress = (connected ? native.getpeername(seen.duplicate())?.subarray(2) : undefined) ?? new Uint8Array()
-  const peer = tree.descriptions.find((other) => inodeOf(other) === diag.peer && isUnixSocket(other))
+  const peer = socketBeside(seen, diag.peer, tree)
   const peerDiag = peer === undefined ? undefined : readUnixDiag(peer)
   const [listener, peerListener] = [listenerNamed(tree, address), listenerNamed(tree, peerAddress)]
   const isFirst = inodeOf(seen) < (diag.peer ?? 0)
@@ -108,12 +108,16 @@ function makersOf(seen: SeenDescription, tree: SeenTree): Pick<UnixSocket, 'list
   const { accepted, address, peerAddress } = namesOf(seen, tree, diag.peer === undefined ? 'unconnected' : 'connected')
   if (diag.type === SOCK_DGRAM || address.length + peerAddress.length === 0) return { listened: null, connected: own }
   if (waitsInTree(seen, tree)) return { listened: null, connected: clientCredentials(seen) }
-  const other = unixSockets(tree).find((candidate) => inodeOf(candidate) === diag.peer)
+  const other = socketBeside(seen, diag.peer, tree)
   const others = other === undefined ? null : peerCredentials(other, tree)
   if (!accepted) return { listened: own, connected: others }
   const listener = listenerNamed(tree, address)
   return { listened: others ?? (listener === undefined ? null : peerCredentials(listener, tree)), connected: own }
 }
+
+/** All sockets are files of one file system. */
+const socketBeside = ({ status }: SeenDescription, inode: number | undefined, tree: SeenTree): SeenDescription | undefined =>
+  inode === undefined ? undefined : tree.ofFile({ device: status.device, inode: BigInt(inode) })[0]
 
 const unixSockets = (tree: SeenTree): SeenDescription[] => tree.descriptions.filter((seen) => isUnixSocket(seen))
 
