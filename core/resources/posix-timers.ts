@@ -234,7 +234,13 @@ function dueTime(program: Program, { clock, value }: PosixTimer, clocks: Clocks)
   const base = SINCE_BOOT[clock]
   if (base !== undefined) return value - clocks.taken + clocks[base]
   if (isProcessorTime(clock)) return program.sum(now(program, clock), value)
-  return program.sum(now(program, clock), difference(program, dueInCopy(clocks, value), now(program, CLOCK_MONOTONIC)))
+  const due = program.bundle.allocate(8)
+  promptly(program, () => {
+    // Before the timer's own clock: what comes between makes it late, never early.
+    const left = difference(program, dueInCopy(clocks, value), now(program, CLOCK_MONOTONIC))
+    program.store(due, program.sum(now(program, clock), left), 8)
+  })
+  return program.load(due, 8)
 }
 
 function arm(program: Program, timer: PosixTimer, clocks: Clocks): void {
@@ -245,8 +251,8 @@ function arm(program: Program, timer: PosixTimer, clocks: Clocks): void {
     return void set(TIMER_ABSTIME, program.bundle.words(...timespec(interval), ...timespec(value - clocks.taken + clocks[base])))
   if (isProcessorTime(clock)) return void set(0, program.bundle.words(...timespec(interval), ...timespec(value)))
   const setting = program.bundle.words(...timespec(interval), 0, 0)
+  const due = dueTime(program, timer, clocks)
   promptly(program, () => {
-    const due = dueTime(program, timer, clocks)
     const left = difference(program, due, now(program, clock))
     const over = program.jump(0, 'less', left, 1)
     storeTime(program, setting + 16n, left)
