@@ -24,11 +24,14 @@ export interface TimerFd {
 const TFD_TIMER_ABSTIME = 1
 /** _IOW('T', 0, __u64), since Linux 3.17. */
 export const TFD_IOC_SET_TICKS = 0x4008_5400
+const CLOCK_REALTIME = 0
 const CLOCK_MONOTONIC = 1
 const CLOCK_BOOTTIME = 7
+const CLOCK_REALTIME_ALARM = 8
 const CLOCK_BOOTTIME_ALARM = 9
 const NS = 1_000_000_000n
-const AT_ONCE = 100_000n
+/** Nanoseconds that a look at a timer and its clock takes at most, when nobody else runs in between. */
+const AT_ONCE = 2_000n
 const MOST_TRIES = 10
 
 export const timerFd: DescriptionKind<unknown> = defineKind<TimerFd>({
@@ -41,8 +44,11 @@ export const timerFd: DescriptionKind<unknown> = defineKind<TimerFd>({
     const { lines } = seen.info
     const clock = Number(fdInfoField(lines, 'clockid') ?? 0)
     const settings = Number.parseInt(fdInfoField(lines, 'settime flags') ?? '0', 8)
-    const { ticks, reading } = readTogether(seen, tree, clock)
-    const timer = { clock, settings, interval: reading.interval, due: dueTime(seen, clock, settings, reading), ticks }
+    const absolute = (settings & TFD_TIMER_ABSTIME) !== 0
+    const { ticks, reading } = readTogether(seen, tree, absolute ? plain(clock) : CLOCK_MONOTONIC)
+    const { interval, left, at } = reading
+    const offset = absolute ? timeOffset(homeOf(seen).pid, clock) - timeOffset(process.pid, clock) : 0n
+    const timer = { clock, settings, interval, due: left === 0n ? 0n : at + offset + left, ticks }
     // It may be overdue: then nothing is left, and nothing was counted yet.
     if (timer.due === 0n && ticks === 0n) tree.askInside(seen.process, () => () => void (timer.ticks = ticksOf(seen)), 'last')
     return timer
@@ -69,7 +75,7 @@ function armByClock(program: Program, { clock, due, interval, settings, ticks }:
   if (interval === 0n) storeTime(program, setting + 16n, timeLeft(program, clocks, due))
   else {
     const next = absolute ? due : dueInCopy(clocks, due)
-    const time = now(program, absolute ? clock : CLOCK_MONOTONIC)
+    const time = now(program, absolute ? plain(clock) : CLOCK_MONOTONIC)
     storeTime(program, setting + 16n, nextPeriod(program, { next, time, interval, counted, absolute }))
   }
   program.call('timerfd_settime', [self, settings, setting, 0])
@@ -104,15 +110,16 @@ function nextPeriod(program: Program, { next, time, interval, counted, absolute 
 /** When it expires next, and by which clock of the copy; undefined when it does not any more. */
 export function nextDue({ clock, due, settings }: TimerFd, clocks: Clocks): { readonly clock: number; readonly time: bigint } | undefined {
   if (due === 0n) return undefined
-  return (settings & TFD_TIMER_ABSTIME) !== 0 ? { clock, time: due } : { clock: CLOCK_MONOTONIC, time: dueInCopy(clocks, due) }
+  return (settings & TFD_TIMER_ABSTIME) !== 0
+    ? { clock: plain(clock), time: due }
+    : { clock: CLOCK_MONOTONIC, time: dueInCopy(clocks, due) }
 }
 
 interface Reading {
   readonly interval: bigint
   readonly left: bigint
-  /** When, by `SeenTree.now` and by the timer's own clock, both the dumper's. */
+  /** When, by the clock that the timer is kept by, as the dumper sees it. */
   readonly at: bigint
-  readonly byClock: bigint
 }
 
 /**
@@ -130,30 +137,32 @@ function readTogether(seen: SeenDescription, tree: SeenTree, clock: number): { t
   }
 }
 
-/** Read again when somebody else has run between that and the looks at the clocks. */
+/** The closest of several looks, if none is close. The clock comes after what is left: what comes between makes the timer late, never early. */
 function readTimeLeft(seen: SeenDescription, tree: SeenTree, clock: number): Reading {
-  const bytes = new Uint8Array(32)
   const fd = seen.duplicate()
-  for (let tries = 0; ; tries++) {
-    const at = tree.now()
-    const byClock = native.clockGettime(clock)
+  let closest: { readonly bytes: Uint8Array; readonly at: bigint; readonly passed: bigint } | undefined
+  for (let tries = 0; closest === undefined || (closest.passed > AT_ONCE && tries < MOST_TRIES); tries++) {
+    const bytes = new Uint8Array(32)
+    const before = tree.now()
     native.syscall('timerfd_gettime', [fd, bytes])
-    if (tree.now() - at > AT_ONCE && tries < MOST_TRIES) continue
-    const [intervalSec = 0n, intervalNs = 0n, sec = 0n, ns = 0n] = new BigInt64Array(bytes.buffer)
-    return { interval: intervalSec * NS + intervalNs, left: sec * NS + ns, at, byClock }
+    const at = native.clockGettime(clock)
+    const passed = tree.now() - before
+    if (closest === undefined || passed < closest.passed) closest = { bytes, at, passed }
   }
+  const [intervalSec = 0n, intervalNs = 0n, sec = 0n, ns = 0n] = new BigInt64Array(closest.bytes.buffer)
+  return { interval: intervalSec * NS + intervalNs, left: sec * NS + ns, at: closest.at }
 }
 
-function dueTime(seen: SeenDescription, clock: number, settings: number, { at, byClock, left }: Reading): bigint {
-  if (left === 0n) return 0n
-  if ((settings & TFD_TIMER_ABSTIME) === 0) return at + left
-  return byClock + timeOffset(homeOf(seen).pid, clock) - timeOffset(process.pid, clock) + left
+/** A clock that wakes the machine up shows the time of another, and cannot be read itself where nothing could wake it up. */
+function plain(clock: number): number {
+  if (clock === CLOCK_REALTIME_ALARM) return CLOCK_REALTIME
+  return clock === CLOCK_BOOTTIME_ALARM ? CLOCK_BOOTTIME : clock
 }
 
 /** What a time namespace adds to the clock (time_namespaces(7)): nothing to the wall clock. */
 function timeOffset(pid: number, clock: number): bigint {
   if (clock === CLOCK_MONOTONIC) return offsetsOf(pid).monotonic
-  return clock === CLOCK_BOOTTIME || clock === CLOCK_BOOTTIME_ALARM ? offsetsOf(pid).boottime : 0n
+  return plain(clock) === CLOCK_BOOTTIME ? offsetsOf(pid).boottime : 0n
 }
 
 /** After `readTimeLeft`, which may add to them. */

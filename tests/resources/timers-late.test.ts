@@ -1,13 +1,15 @@
-/** Timers as a copy arms them when somebody else runs between any two calls: they come late, never early. */
-import { expect, test } from 'vitest'
+/** Timers that are read, or armed in a copy, while somebody else runs between any two calls: they come late, never early. */
+import { closeSync } from 'node:fs'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { native } from '../../dist/native/index.js'
 import type { Clocks, PosixTimer } from '../../dist/core/image/model.js'
 import type { Program } from '../../dist/core/program/program.js'
 import { nanoseconds, now } from '../../dist/core/resources/clocks.js'
 import { armOverrunTimers, armPosixTimers, emitPosixTimers, emitRestoreIds } from '../../dist/core/resources/posix-timers.js'
+import { OwnTree } from './own-tree.ts'
 import { exited, interpret, numbers, report } from '../program/interpreter.ts'
 
-const [REALTIME, MONOTONIC] = [0, 1]
+const [REALTIME, MONOTONIC, BOOTTIME, REALTIME_ALARM, BOOTTIME_ALARM] = [0, 1, 7, 8, 9]
 const MILLISECOND = 1_000_000n
 const SECOND = 1000n * MILLISECOND
 const BEAT = 400n * MILLISECOND
@@ -18,7 +20,7 @@ const BETWEEN = 3n * MILLISECOND
 /** The clocks of a tree that was read now. */
 const clocksNow = (): Clocks => {
   const taken = native.clockGettime(MONOTONIC)
-  return { taken, monotonic: taken, boottime: native.clockGettime(7), realtime: native.clockGettime(REALTIME) }
+  return { taken, monotonic: taken, boottime: native.clockGettime(BOOTTIME), realtime: native.clockGettime(REALTIME) }
 }
 
 /** Whoever runs the program is interrupted after each look at a clock. */
@@ -87,4 +89,69 @@ test.each<[string, Partial<PosixTimer>]>([
   const late = lateness(wallTimer(clocks.taken + 1000n * MILLISECOND, { interval: BEAT, ...rest }), clocks)
   const offBeat = ((late % BEAT) + BEAT) % BEAT
   expect(offBeat).toBeLessThan(BEAT / 2n)
+})
+
+/** What wakes the machine up takes CAP_WAKE_ALARM. */
+function mayNot(clock: number): string | undefined {
+  try {
+    closeSync(Number(native.syscall('timerfd_create', [clock, 0])))
+    return undefined
+  } catch (error) {
+    return `timerfd_create: ${String(error)}`
+  }
+}
+
+/** A descriptor of a timer, set to a time of its clock (1) or to what is left (0). */
+function timerDescriptor(clock: number, flags: number, [sec, ns]: readonly [bigint, bigint], interval = 0n): number {
+  const fd = Number(native.syscall('timerfd_create', [clock, 0]))
+  onTestFinished(() => closeSync(fd))
+  native.syscall('timerfd_settime', [fd, flags, new Uint8Array(BigInt64Array.of(0n, interval, sec, ns).buffer), 0])
+  return fd
+}
+
+/** Runs what is given while everybody is interrupted around each look at a descriptor of a timer. */
+function whileInterrupted<T>(run: () => T): T {
+  const syscall = native.syscall.bind(native)
+  const wait = (): void => void syscall('nanosleep', [new Uint8Array(BigInt64Array.of(0n, BETWEEN).buffer), 0])
+  const spy = vi.spyOn(native, 'syscall').mockImplementation((name, args) => {
+    if (name !== 'timerfd_gettime') return syscall(name, args)
+    wait()
+    const result = syscall(name, args)
+    wait()
+    return result
+  })
+  try {
+    return run()
+  } finally {
+    spy.mockRestore()
+  }
+}
+
+const clocks: [string, number][] = [
+  ['monotonic clock', MONOTONIC],
+  ['boot clock', BOOTTIME],
+  ['wall clock', REALTIME],
+  ['alarm clock that goes by the wall', REALTIME_ALARM],
+  ['alarm clock that goes by the boot', BOOTTIME_ALARM],
+]
+test.for(clocks)('a descriptor that is set to a time of the %s', ([, clock], { skip }) => {
+  skip(mayNot(clock) !== undefined, mayNot(clock))
+  const fd = timerDescriptor(clock, 1, [4_000_000_000n, 0n])
+  const due = 4_000_000_000n * SECOND
+  using own = new OwnTree()
+  for (let look = 0; look < 20; look++) {
+    const read = own.collect(fd)['due'] as bigint
+    expect(read).toBeGreaterThanOrEqual(due)
+    expect(read).toBeLessThan(due + 100n * MILLISECOND)
+  }
+  expect(whileInterrupted(() => own.collect(fd)['due'])).toBeGreaterThanOrEqual(due)
+})
+
+test.for(clocks)('a descriptor that is told what is left, by the %s', ([, clock], { skip }) => {
+  skip(mayNot(clock) !== undefined, mayNot(clock))
+  const before = native.clockGettime(MONOTONIC)
+  const fd = timerDescriptor(clock, 0, [1000n, 0n], 7n * MILLISECOND)
+  using own = new OwnTree()
+  expect(own.collect(fd)['due']).toBeGreaterThanOrEqual(before + 1000n * SECOND)
+  expect(whileInterrupted(() => own.collect(fd)['due'])).toBeGreaterThanOrEqual(before + 1000n * SECOND)
 })
