@@ -78,7 +78,9 @@ function askBeat(program: Program, timer: bigint, read: () => void): void {
 /** @param read when, by the clock of the dumper */
 function decode(which: number, bytes: Uint8Array, read: bigint): IntervalTimer {
   const [intervalSec = 0n, intervalUsec = 0n, sec = 0n, usec = 0n] = new BigInt64Array(bytes.slice().buffer)
-  const left = sec * 1_000_000_000n + usec * 1000n
+  const told = sec * 1_000_000_000n + usec * MICROSECOND
+  // Told rounded down.
+  const left = told === 0n ? 0n : told + MICROSECOND - 1n
   // The other two run on the processor time of the process, which stands still with it.
   const value = which === ITIMER_REAL && left !== 0n ? read + left : left
   return { which, interval: intervalSec * 1_000_000_000n + intervalUsec * 1000n, value }

@@ -77,18 +77,21 @@ export function askPosixTimers(
   const answers = timers.map((timer) => {
     refuseClock(pid, timer)
     const address = program.bundle.allocate(ITIMERSPEC_BYTES)
-    const stamp = program.bundle.allocate(TIMESPEC_BYTES)
+    const where = pendingOf(timer, pending)
+    const [stamp, at] = [program.bundle.allocate(TIMESPEC_BYTES), program.bundle.allocate(TIMESPEC_BYTES)]
+    // The clocks last: what comes between makes it late, never early.
     const look = (): void =>
       promptly(program, () => {
         program.call('timer_gettime', [timer.id, address])
+        // That of a process which has ended is there no more.
+        if (where === 'alone') program.call('clock_gettime', [timer.clock, at], 'any')
         program.call('clock_gettime', [CLOCK_MONOTONIC, stamp])
       })
     // One by the processor time of a process that stands still stays as it is.
     const read = (): void => (isProcessorTime(timer.clock) ? look() : onceTold(program, look, address + BigInt(TIMESPEC_BYTES)))
     read()
     const overrun = program.call('timer_getoverrun', [timer.id])
-    const where = pendingOf(timer, pending)
-    const count = where === 'alone' ? emitCount(program, timer, address, read, overrun) : undefined
+    const count = where === 'alone' ? emitCount(program, timer, { setting: address, at }, read, overrun) : undefined
     return { timer, address, stamp, overrun, where, count }
   })
   const toDumper = offsetsOf(process.pid).monotonic - offsetsOf(pid).monotonic
@@ -125,10 +128,16 @@ function pendingOf(timer: Settings, { process, leader, others }: PendingSignals)
 }
 
 /** Only of interval timers, and not where the overrun of an earlier delivery would be lost. */
-function emitCount(program: Program, timer: Settings, setting: bigint, read: () => void, overrun: Cell): bigint {
-  const once = program.jump(0, 'equal', nanoseconds(program, setting), 0)
+function emitCount(
+  program: Program,
+  timer: Settings,
+  told: { readonly setting: bigint; readonly at: bigint },
+  read: () => void,
+  overrun: Cell,
+): bigint {
+  const once = program.jump(0, 'equal', nanoseconds(program, told.setting), 0)
   const counted = program.jump(0, 'not-equal', overrun, 0)
-  const count = countExpirations(program, timer, setting, read)
+  const count = countExpirations(program, timer, told, read)
   once.target = program.here
   counted.target = program.here
   return count

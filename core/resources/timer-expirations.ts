@@ -20,7 +20,6 @@ const ENOUGH: readonly [number, number] = [2, 0]
 
 export interface Expiring {
   readonly id: number
-  readonly clock: number
   readonly signal: number
   /** Nanoseconds. */
   readonly interval: Argument
@@ -39,7 +38,12 @@ export function armExpired(program: Program, { id, interval }: Expiring, due: Ar
  *
  * @param due called for each try
  */
-export function armOverrun(program: Program, timer: Expiring & { readonly interval: bigint }, due: () => Argument, overrun: number): void {
+export function armOverrun(
+  program: Program,
+  timer: Expiring & { readonly clock: number; readonly interval: bigint },
+  due: () => Argument,
+  overrun: number,
+): void {
   const set = signalSet(program, timer.signal)
   const tries = program.bundle.words(0)
   const again = program.here
@@ -69,12 +73,13 @@ function notTooSoon(program: Program, { clock, interval }: { clock: number; inte
  * one go: a parasite runs to its end whatever happens to the dumper. Nothing but this timer's signal may be pending with its number.
  *
  * @param setting struct itimerspec of the timer, brought up to date by `read`
+ * @param at struct timespec: when that was, by the timer's clock
  * @returns address of the count; 0 when the signal was one of an earlier setting, which nobody will be given
  */
 export function countExpirations(
   program: Program,
-  timer: { id: number; clock: number; signal: number },
-  setting: bigint,
+  timer: { id: number; signal: number },
+  { setting, at }: { readonly setting: bigint; readonly at: bigint },
   read: () => void,
 ): bigint {
   const { bundle } = program
@@ -89,7 +94,7 @@ export function countExpirations(
   none.target = program.here
   const times = program.load(count, 8)
   const stale = program.jump(0, 'equal', times, 0)
-  const due = program.sum(now(program, timer.clock), nanoseconds(program, setting + 16n))
+  const due = program.sum(nanoseconds(program, at), nanoseconds(program, setting + 16n))
   armExpired(program, { ...timer, interval: nanoseconds(program, setting) }, due, times)
   stale.target = program.here
   return count

@@ -5,9 +5,11 @@ import { native } from '../../dist/native/index.js'
 import type { Clocks, PosixTimer } from '../../dist/core/image/model.js'
 import type { Program } from '../../dist/core/program/program.js'
 import { nanoseconds, now } from '../../dist/core/resources/clocks.js'
+import { askIntervalTimers } from '../../dist/core/resources/interval-timers.js'
+import { countExpirations } from '../../dist/core/resources/timer-expirations.js'
 import { armOverrunTimers, armPosixTimers, emitPosixTimers, emitRestoreIds } from '../../dist/core/resources/posix-timers.js'
 import { OwnTree } from './own-tree.ts'
-import { exited, interpret, numbers, report } from '../program/interpreter.ts'
+import { exited, interpret, numbers, OUTPUT, report } from '../program/interpreter.ts'
 
 const [REALTIME, MONOTONIC, BOOTTIME, REALTIME_ALARM, BOOTTIME_ALARM] = [0, 1, 7, 8, 9]
 const MILLISECOND = 1_000_000n
@@ -16,6 +18,7 @@ const BEAT = 400n * MILLISECOND
 const [SIGNAL, SIG_BLOCK, SIGSET_BYTES] = [40, 0, 8]
 /** After each look at a clock or at a timer. */
 const BETWEEN = 3n * MILLISECOND
+const LONG = 50n * MILLISECOND
 
 /** The clocks of a tree that was read now. */
 const clocksNow = (): Clocks => {
@@ -23,17 +26,75 @@ const clocksNow = (): Clocks => {
   return { taken, monotonic: taken, boottime: native.clockGettime(BOOTTIME), realtime: native.clockGettime(REALTIME) }
 }
 
-/** Whoever runs the program is interrupted after each look at a clock. */
-function interrupted(program: Program, build: () => void): void {
-  const pause = program.bundle.words(0, BETWEEN)
+/** Whoever runs the program is interrupted after each look at a clock, or whatever else. */
+function interrupted(program: Program, build: () => void, after = /gettime$|^getitimer/, ns = BETWEEN): void {
+  const pause = program.bundle.words(0, ns)
   const callInto = program.callInto.bind(program)
   program.callInto = (out, name, args, expected): void => {
     callInto(out, name, args, expected)
-    if (/^clock_gettime|gettime$|^getitimer/.test(name)) callInto(program.bundle.cell('pause'), 'nanosleep', [pause, 0])
+    if (after.test(name)) callInto(program.bundle.cell('pause'), 'nanosleep', [pause, 0])
   }
   build()
   program.callInto = callInto
 }
+
+test('a POSIX timer of the original keeps its beat while its signal is counted', () => {
+  const { output, status } = interpret((program, bundle) => {
+    const set = bundle.words(1n << BigInt(SIGNAL - 1))
+    const [setting, at] = [bundle.allocate(32), bundle.allocate(16)]
+    program.call('rt_sigprocmask', [SIG_BLOCK, set, 0, SIGSET_BYTES])
+    emitRestoreIds(program, true)
+    emitPosixTimers(program, [wallTimer(0n)])
+    const began = now(program, REALTIME)
+    program.call('timer_settime', [0, 0, bundle.words(0, BEAT, 0, 1), 0])
+    program.call('nanosleep', [bundle.words(0, BEAT / 2n), 0])
+    const read = (): void => {
+      program.call('timer_gettime', [0, setting])
+      program.call('clock_gettime', [REALTIME, at])
+    }
+    let count = 0n
+    const counting = (): void => void (count = countExpirations(program, { id: 0, signal: SIGNAL }, { setting, at }, read))
+    interrupted(program, counting, /^rt_sigtimedwait/, LONG)
+    program.call('rt_sigtimedwait', [set, 0, bundle.words(0, 0), SIGSET_BYTES], { equal: SIGNAL })
+    program.call('timer_gettime', [0, setting])
+    report(program, program.load(count, 8), began, program.sum(now(program, REALTIME), nanoseconds(program, setting + 16n)))
+    program.call('exit_group', [0])
+  })
+  expect(status).toEqual(exited(0))
+  const [count, began = 0n, due = 0n] = numbers(output)
+  expect(count).toBe(1n)
+  expect(due - began).toBeGreaterThanOrEqual(BEAT)
+  expect((due - began) % BEAT).toBeLessThan(LONG)
+})
+
+/** ITIMER_REAL is told in whole microseconds, rounded down. */
+test('an interval timer as it is read', () => {
+  const marks: [bigint, bigint][] = []
+  const none = { process: [], leader: [], others: [] }
+  const decode: ReturnType<typeof askIntervalTimers>[] = []
+  const { output, status } = interpret((program, bundle) => {
+    for (let round = 0; round < 200; round++) {
+      const start = bundle.allocate(8)
+      program.store(start, now(program, MONOTONIC), 8)
+      program.call('setitimer', [0, bundle.words(0, 0, 1000, 0), 0])
+      decode.push(askIntervalTimers(program, process.pid, none))
+      marks.push([start, bundle.allocate(0) - start])
+    }
+    for (const [start, length] of marks) program.call('write', [OUTPUT, start, length], { equal: length })
+    program.call('exit_group', [0])
+  })
+  expect(status).toEqual(exited(0))
+  let offset = 0
+  const late = marks.map(([start, length], round) => {
+    const from = offset
+    offset += Number(length)
+    const bytes = (address: bigint, size: number): Uint8Array =>
+      Uint8Array.from(output.subarray(from + Number(address - start))).subarray(0, size)
+    const [timer] = decode[round]!({ bytes, cell: () => 0n })
+    return timer!.value - (output.readBigInt64LE(from) + 1000n * SECOND)
+  })
+  expect(late.filter((ns) => ns < 0n)).toEqual([])
+})
 
 /** A timer on the wall clock that was read at `clocks.taken`. */
 const wallTimer = (value: bigint, rest: Partial<PosixTimer> = {}): PosixTimer => ({
