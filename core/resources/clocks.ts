@@ -15,6 +15,8 @@ const SECOND = 1_000_000_000n
 const TIMESPEC_BYTES = 16
 /** Nanoseconds that two looks at a clock and the setting of a timer take at most, when nobody else runs in between. */
 const AT_ONCE = 100_000n
+/** The same for looks at several clocks by the dumper. */
+const CLOSE = 2_000n
 const MOST_TRIES = 10
 /** What is left of a timer that is overdue, in its own unit (common_timer_get, itimer_get_remtime). */
 const LEAST_LEFT = 1
@@ -24,14 +26,36 @@ const MOST_PAUSES = 2000
 
 /** The clocks as a process sees them now, in whatever time namespace it is. */
 export function collectClocks(pid: number): Clocks {
-  const offsets = offsetsOf(pid)
-  const taken = native.clockGettime(CLOCK_MONOTONIC)
+  const [offsets, own] = [offsetsOf(pid), offsetsOf(process.pid)]
+  const { after, boottime, realtime } = lookAtClocks()
   return {
-    taken,
-    monotonic: taken + offsets.monotonic - offsetsOf(process.pid).monotonic,
-    boottime: native.clockGettime(CLOCK_BOOTTIME) + offsets.boottime - offsetsOf(process.pid).boottime,
-    realtime: native.clockGettime(CLOCK_REALTIME),
+    taken: after,
+    monotonic: after + offsets.monotonic - own.monotonic,
+    // Not after the monotonic one: boot time that is ahead of it would make its timers early.
+    boottime: boottime + offsets.boottime - own.boottime,
+    realtime,
   }
+}
+
+interface Look {
+  /** The monotonic clock before and after the others. */
+  readonly before: bigint
+  readonly after: bigint
+  readonly boottime: bigint
+  readonly realtime: bigint
+}
+
+/** The dumper's clocks at one moment: the closest of several looks, if none is close. */
+function lookAtClocks(): Look {
+  let closest: Look | undefined
+  for (let tries = 0; closest === undefined || (closest.after - closest.before > CLOSE && tries < MOST_TRIES); tries++) {
+    const before = native.clockGettime(CLOCK_MONOTONIC)
+    const boottime = native.clockGettime(CLOCK_BOOTTIME)
+    const realtime = native.clockGettime(CLOCK_REALTIME)
+    const after = native.clockGettime(CLOCK_MONOTONIC)
+    if (closest === undefined || after - before < closest.after - closest.before) closest = { before, after, boottime, realtime }
+  }
+  return closest
 }
 
 /** What the time namespace of a process adds to the machine's clocks. */
@@ -52,9 +76,9 @@ export function offsetsFor(clocks: Clocks): string {
     const seconds = offset >= 0n ? offset / 1_000_000_000n : -((-offset + 999_999_999n) / 1_000_000_000n)
     return `${name} ${seconds} ${offset - seconds * 1_000_000_000n}\n`
   }
-  const monotonic = native.clockGettime(CLOCK_MONOTONIC) - own.monotonic
-  const boottime = native.clockGettime(CLOCK_BOOTTIME) - own.boottime
-  return line('monotonic', clocks.monotonic, monotonic) + line('boottime', clocks.boottime, boottime)
+  const { before, boottime } = lookAtClocks()
+  // Not before the monotonic one: what is taken from boot time is rather too much, as its timers may be late, but not early.
+  return line('monotonic', clocks.monotonic, before - own.monotonic) + line('boottime', clocks.boottime, boottime - own.boottime)
 }
 
 /** The time of a clock, in nanoseconds. */

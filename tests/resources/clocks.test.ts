@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { native } from '../../dist/native/index.js'
 import { collectClocks, offsetsFor, offsetsOf } from '../../dist/core/resources/clocks.js'
 
@@ -12,6 +12,12 @@ const machine = (): { monotonic: bigint; boottime: bigint } => ({
   boottime: native.clockGettime(BOOTTIME) - own.boottime,
 })
 
+function offsetIn(text: string, name: string): bigint {
+  const [, seconds = '', nanoseconds = ''] = new RegExp(`^${name} (-?\\d+) (\\d+)$`, 'm').exec(text) ?? []
+  expect(BigInt(nanoseconds)).toBeLessThan(SECOND)
+  return BigInt(seconds) * SECOND + BigInt(nanoseconds)
+}
+
 test.each([
   ['ahead', 1_234n * SECOND + 5n],
   ['behind by part of a second', -1n],
@@ -24,11 +30,7 @@ test.each([
   const boottime = before.boottime - distance
   const text = offsetsFor({ monotonic, boottime, realtime: 0n, taken: 0n })
   const after = machine()
-  const offset = (name: string): bigint => {
-    const [, seconds = '', nanoseconds = ''] = new RegExp(`^${name} (-?\\d+) (\\d+)$`, 'm').exec(text) ?? []
-    expect(BigInt(nanoseconds)).toBeLessThan(SECOND)
-    return BigInt(seconds) * SECOND + BigInt(nanoseconds)
-  }
+  const offset = (name: string): bigint => offsetIn(text, name)
   // The clocks were read between the two looks.
   expect(offset('monotonic')).toBeLessThanOrEqual(monotonic - before.monotonic)
   expect(offset('monotonic')).toBeGreaterThanOrEqual(monotonic - after.monotonic)
@@ -45,4 +47,61 @@ test('the clocks of a process in our time namespace are ours', () => {
   expect(clocks.taken).toBeGreaterThanOrEqual(before)
   expect(clocks.taken).toBeLessThanOrEqual(after)
   expect(clocks.boottime).toBeLessThanOrEqual(native.clockGettime(BOOTTIME))
+})
+
+/** Runs what is given while this process is interrupted after the looks at a clock whose turn it is. */
+function whileInterrupted<T>(isTurn: (look: number) => boolean, run: () => T): T {
+  const clockGettime = native.clockGettime.bind(native)
+  let look = 0
+  const spy = vi.spyOn(native, 'clockGettime').mockImplementation((clock) => {
+    const time = clockGettime(clock)
+    if (isTurn(look++)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
+    return time
+  })
+  try {
+    return run()
+  } finally {
+    spy.mockRestore()
+  }
+}
+
+/** How far boot time is ahead of the monotonic clock; of several looks the closest. */
+function ahead(): bigint {
+  const looks = Array.from({ length: 20 }, () => {
+    const [before, boottime, after] = [MONOTONIC, BOOTTIME, MONOTONIC].map((clock) => native.clockGettime(clock))
+    return { passed: after! - before!, ahead: boottime! - before! }
+  })
+  return looks.reduce((best, look) => (look.passed < best.passed ? look : best)).ahead
+}
+
+/** By how much boot time is brought ahead of the monotonic clock: whatever waits for it would be that early. */
+const earliness: [string, (run: <T>(read: () => T) => T) => bigint][] = [
+  [
+    'as they are read',
+    (run) => {
+      const { boottime, monotonic } = run(() => collectClocks(process.pid))
+      return boottime - monotonic - ahead()
+    },
+  ],
+  [
+    'as a copy gets them',
+    (run) => {
+      const wanted = { monotonic: 5n * SECOND, boottime: 7n * SECOND, realtime: 0n, taken: 0n }
+      const text = run(() => offsetsFor(wanted))
+      const shown = (name: 'monotonic' | 'boottime'): bigint => offsetIn(text, name) - own[name] - wanted[name]
+      return ahead() + shown('boottime') - shown('monotonic')
+    },
+  ],
+]
+
+describe.each(earliness)('clocks, %s', (_, early) => {
+  test.each([0, 1, 2, 3])('stay together when somebody else has run after look %i', (turn) => {
+    const ns = early((read) => whileInterrupted((look) => look === turn, read))
+    expect(ns).toBeLessThan(100_000n)
+    expect(ns).toBeGreaterThan(-1_000_000n)
+  })
+
+  test('make nothing early when somebody else runs after each look', () => {
+    expect(early((read) => whileInterrupted(() => true, read))).toBeLessThan(100_000n)
+  })
 })
