@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test, vi } from 'vitest'
 import { isUnbound, loopbackAddress, portOf, printAddress } from '../../dist/core/resources/socket/address.js'
 import { native } from '../../dist/native/index.js'
 import { OwnDescriptors, OwnTree } from './own-tree.ts'
@@ -53,6 +54,40 @@ test('a connection that waits to be accepted is carried without data, and refuse
   native.sendMessage(client, Buffer.from('unread'), [])
   using tree = new OwnTree({ tcp: 'close' })
   for (const fd of [listening, client]) expect(() => tree.collect(fd)).toThrow(expect.objectContaining({ code: 'THAW_TCP_BACKLOG' }))
+})
+
+/** The kernel is held up while it tells the ages of connections: for so long, this often. */
+function heldUp(ms: number, times: number): Disposable {
+  const sendMessage = native.sendMessage.bind(native)
+  let left = times
+  const spy = vi.spyOn(native, 'sendMessage').mockImplementation((...args) => {
+    if (left-- > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+    return sendMessage(...args)
+  })
+  return { [Symbol.dispose]: () => spy.mockRestore() }
+}
+
+test('connections that wait to be accepted are carried in their order, unless that cannot be told', async () => {
+  using own = new OwnDescriptors()
+  const listening = own.keep(native.socket(AF_INET, SOCK_STREAM, 0))
+  native.bindSocket(listening, loopbackAddress(AF_INET))
+  native.listenSocket(listening, 7)
+  const clients = []
+  for (let i = 0; i < 4; i++) {
+    const client = own.keep(native.socket(AF_INET, SOCK_STREAM, 0))
+    native.connectSocket(client, native.getsockname(listening))
+    clients.push(client)
+    await sleep(60)
+  }
+  using tree = new OwnTree({ tcp: 'close' })
+  for (const times of [0, 1]) {
+    for (const [place, client] of clients.entries()) {
+      using _ = heldUp(100, times)
+      expect(tree.collect(client)).toMatchObject({ place, places: 4 })
+    }
+  }
+  using _ = heldUp(100, Infinity)
+  expect(() => tree.collect(listening)).toThrow(expect.objectContaining({ code: 'THAW_TCP_BACKLOG' }))
 })
 
 test('sockets that are not connected are carried: fresh, bound, UDP with its peer', () => {

@@ -6,8 +6,8 @@ import { isAnywhere, isLoopback, portOf, printAddress } from '../socket/address.
 import { intOf, SOL_SOCKET } from '../socket/option-table.js'
 import { socketInt, socketOf } from '../socket/seen-socket.js'
 import { tcpInfo } from '../socket/tcp-info.js'
-import { ageToleranceMs, embryosOf } from './embryos.js'
-import type { Embryo } from './embryos.js'
+import { embryosOf } from './embryos.js'
+import type { Embryo, Embryos } from './embryos.js'
 import { connectionNamed, isTcp, peerInTree, sameAddress } from './peer.js'
 
 export interface Place {
@@ -24,7 +24,7 @@ const SIOCOUTQ = 0x5411
 /** @throws UnsupportedError THAW_TCP_BACKLOG for a queue that cannot be carried */
 export function refuseBacklog(listener: SeenDescription, tree: SeenTree): void {
   if (tcpInfo(listener).waiting === 0) return
-  const why = whyNotCarried(listener, tree)
+  const why = whyNotCarried(listener, embryosOf(listener), tree)
   if (why === undefined) return
   const address = native.getsockname(listener.duplicate())
   throw refusal(
@@ -35,8 +35,7 @@ export function refuseBacklog(listener: SeenDescription, tree: SeenTree): void {
   )
 }
 
-function whyNotCarried(listener: SeenDescription, tree: SeenTree): string | undefined {
-  const embryos = embryosOf(listener)
+function whyNotCarried(listener: SeenDescription, { embryos, toleranceMs }: Embryos, tree: SeenTree): string | undefined {
   const port = portOf(native.getsockname(listener.duplicate()))
   if (embryos.length !== tcpInfo(listener).waiting) return 'some of which are gone again'
   const unread = embryos.find(({ unreadBytes }) => unreadBytes > 0)
@@ -47,16 +46,17 @@ function whyNotCarried(listener: SeenDescription, tree: SeenTree): string | unde
   const isNeighbour = (other: SeenDescription): boolean =>
     other !== listener && isTcp(other) && socketOf(other)?.listening === true && portOf(native.getsockname(other.duplicate())) === port
   if (socketInt(listener, SOL_SOCKET, SO_REUSEPORT) !== 0 && tree.descriptions.some(isNeighbour)) return 'and shares the port with others'
-  const tolerance = ageToleranceMs()
-  const unsure = embryos.some(({ ageMs }, i) => i > 0 && (embryos[i - 1]?.ageMs ?? 0) - ageMs < tolerance)
+  const unsure = embryos.some(({ ageMs }, i) => i > 0 && (embryos[i - 1]?.ageMs ?? 0) - ageMs < toleranceMs)
   return unsure ? 'which came too soon after each other to tell their order' : undefined
 }
 
 /** The place of a client's connection in the queue of a listener of the tree that can be carried. */
 export function placeInQueue(client: SeenDescription, tree: SeenTree): Place | undefined {
   const listener = waitsFor(client, tree)
-  if (listener === undefined || whyNotCarried(listener, tree) !== undefined) return undefined
-  const embryos = embryosOf(listener)
+  if (listener === undefined) return undefined
+  const seen = embryosOf(listener)
+  if (whyNotCarried(listener, seen, tree) !== undefined) return undefined
+  const { embryos } = seen
   const position = embryos.findIndex((embryo) => clientOf(embryo, tree) === client)
   const embryo = embryos[position]
   return embryo === undefined ? undefined : { listener, position, count: embryos.length, ended: embryo.ended }
