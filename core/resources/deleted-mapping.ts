@@ -15,7 +15,7 @@ import type { Program } from '../program/program.js'
 import { firstOf, makeDeleted, readDeleted, sealDeleted } from './deleted-file.js'
 import type { Emitter, SeenDescription, SeenProcess, SeenTree } from './description.js'
 import { reopen } from './emission.js'
-import { identifyBeside, statusIfThere } from './file-identity.js'
+import { identifyBeside, sameDevice, statusIfThere } from './file-identity.js'
 import { listingTells } from './inotify/likely-paths.js'
 import { emitPrivateMemfd, mappedMemfd, memfdName } from './memfd.js'
 import { emitNamelessFile } from './nameless-file.js'
@@ -36,7 +36,7 @@ export const support: Support = {
 
 /** @throws UnsupportedError THAW_FILE_REPLACED when nothing leads to the file any more, or a mapping shares it with others */
 export function identifyDeleted(process: SeenProcess, tree: SeenTree, line: MappingLine, path: string): FileIdentity {
-  const source = sourceOf(process.pid, line.inode, [line])
+  const source = sourceOf(process.pid, line)
   const status = source === undefined ? undefined : native.statPath(source)
   if (isShared(line) && status?.links !== 0) {
     const beside = listingTells(tree) ? undefined : identifyBeside(process, line, path)
@@ -92,11 +92,18 @@ function refused({ pid, name }: SeenProcess, { start }: MappingLine, what: strin
   )
 }
 
-/** A way to the bytes of a file without a name: the mapping itself (a privilege), the executable, or a descriptor. */
-function sourceOf(pid: number, inode: bigint, lines: readonly MappingLine[]): string | undefined {
-  const ranges = lines.map(({ start, end }) => `/proc/${pid}/map_files/${start.toString(16)}-${end.toString(16)}`)
+/**
+ * A way to the bytes of a file without a name: the mapping itself (a privilege), the executable, or a descriptor. File systems count their inodes
+ * each for itself: the latter two may be another's with the same number.
+ */
+function sourceOf(pid: number, { start, end, inode, device }: MappingLine): string | undefined {
+  const itself = `/proc/${pid}/map_files/${start.toString(16)}-${end.toString(16)}`
+  if (statusIfThere(itself)?.inode === inode) return itself
   const descriptors = readdirSync(`/proc/${pid}/fd`).map((fd) => `/proc/${pid}/fd/${fd}`)
-  return [...ranges, `/proc/${pid}/exe`, ...descriptors].find((path) => statusIfThere(path)?.inode === inode)
+  return [`/proc/${pid}/exe`, ...descriptors].find((path) => {
+    const status = statusIfThere(path)
+    return status?.inode === inode && sameDevice(status, device)
+  })
 }
 
 /**
@@ -119,7 +126,7 @@ export function keepDeleted(
     if (there !== undefined) continue
     kept.set(key, end)
     pageFile.require(end + file.sizeBytes)
-    copyFile(sourceOf(pid, file.inode, [line]) ?? '', pageFile.fd, end, file.sizeBytes)
+    copyFile(sourceOf(pid, line) ?? '', pageFile.fd, end, file.sizeBytes)
     end += file.sizeBytes
   }
   return end

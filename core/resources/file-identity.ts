@@ -65,7 +65,7 @@ export function verifyFile(file: FileIdentity): void {
 }
 
 /** /proc prints devices as major:minor in hex (fs/proc/task_mmu.c); st_dev packs them as glibc's makedev does. */
-function sameDevice(status: FileStatus, printed: string): boolean {
+export function sameDevice(status: FileStatus, printed: string): boolean {
   const major = ((status.device >> 8n) & 0xfffn) | ((status.device >> 32n) & ~0xfffn)
   const minor = (status.device & 0xffn) | ((status.device >> 12n) & ~0xffn)
   const [wantMajor, wantMinor] = printed.split(':').map((part) => BigInt(`0x${part}`))

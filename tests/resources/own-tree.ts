@@ -7,24 +7,24 @@ import { native } from '../../dist/native/index.js'
 
 export class OwnTree implements Disposable {
   readonly tree: SeenTree
+  readonly process: SeenProcess
   readonly #seen: SeenDescriptors
-  readonly #process: SeenProcess
 
   constructor(options: { frozen?: boolean; tcp?: 'refuse' | 'close' } = {}) {
     const pid = process.pid
-    this.#process = { pid, innerPid: pid, name: 'test', rootPath: `/proc/${pid}/root`, pidfd: native.pidfdOpen(pid), parentPid: 0 }
-    this.#seen = seeDescriptors([this.#process])
+    this.process = { pid, innerPid: pid, name: 'test', rootPath: `/proc/${pid}/root`, pidfd: native.pidfdOpen(pid), parentPid: 0 }
+    this.#seen = seeDescriptors([this.process])
     const given = {
       options: { tcp: options.tcp ?? 'refuse' },
       frozen: options.frozen ?? true,
       keepContent: () => undefined,
       askInside: () => undefined,
     } as const
-    this.tree = seenTree([this.#process], this.#seen, given, [])
+    this.tree = seenTree([this.process], this.#seen, given, [])
   }
 
   seen(fd: number): SeenDescription {
-    const seen = this.tree.descriptionOf(this.#process, fd)
+    const seen = this.tree.descriptionOf(this.process, fd)
     if (seen === undefined) throw new Error(`descriptor ${fd} is not open`)
     return seen
   }
@@ -41,7 +41,7 @@ export class OwnTree implements Disposable {
 
   [Symbol.dispose](): void {
     this.#seen[Symbol.dispose]()
-    closeSync(this.#process.pidfd)
+    closeSync(this.process.pidfd)
   }
 }
 
