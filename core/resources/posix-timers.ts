@@ -16,6 +16,7 @@ export const support: Support = {
   carried: 'POSIX timers with their ids and overruns',
   conditions: [
     'A signal of a one-shot timer that was disarmed (not deleted) while it waited reaches the copy; Linux drops it where it is taken.',
+    'A POSIX timer that was set to a time of the wall clock (`TIMER_ABSTIME`) comes back with what was left of it, since Linux does not tell it from others: it is due later by as long as the image was laid aside, and does not follow the clock when that is set. A timerfd keeps the time that it was set to.',
   ],
   refused: {
     THAW_TIMER_OVERRUN: 'timers that have overrun and have sent their signal again',
