@@ -35,6 +35,7 @@ import { support as sysvSemaphores } from './resources/sysv-semaphores.js'
 import { support as threadSettings } from './resources/thread-settings.js'
 import { support as vdso } from './resources/vdso.js'
 import { support as family } from './restore/family.js'
+import { support as openFiles } from './restore/open-files.js'
 import type { Support } from './resources/support.js'
 
 /** In the order in which they are told. */
@@ -70,6 +71,7 @@ export const supports: readonly Support[] = [
   vdso,
   memfd,
   descriptors,
+  openFiles,
   fileLocks,
   clocks,
   sysvSemaphores,

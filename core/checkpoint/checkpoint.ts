@@ -16,6 +16,7 @@ import { keepContents } from '../resources/kept-content.js'
 import type { KeptContent, PlacedContent } from '../resources/kept-content.js'
 import { closeSilently, takeConnections } from '../resources/tcp/silence.js'
 import { familyOf } from '../restore/family.js'
+import { refuseBeyondLimit } from '../restore/open-files.js'
 import { Refusals } from '../resources/refusal.js'
 import { SharedMemories } from '../resources/shared-memory.js'
 import { collectQueues } from '../resources/sysv-queue.js'
@@ -113,6 +114,7 @@ function look({ processes }: Tree, options: CheckpointOptions): Rehearsed {
   const tree = seenTree(processes, seen, { ...unasked, options: { tcp: options.tcp ?? 'refuse' } }, [])
   const refusals = new Refusals()
   refusals.gather(() => collectDescriptions(tree))
+  refusals.gather(() => refuseBeyondLimit(tree, seen.descriptors))
   refusals.gather(() => collectSegments(tree))
   refusals.gather(() => collectSemaphores(tree))
   refusals.gather(() => collectQueues(tree))

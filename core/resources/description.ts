@@ -112,7 +112,7 @@ export interface Emitter {
   readonly program: Program
   /** Of the process whose program that is. */
   readonly processIndex: number
-  /** A number above all others that is free whenever a kind emits: for a descriptor that must have a known number for a moment. */
+  /** A number of no process, below all that is raised, and free whenever a kind emits: for a descriptor that must have a known number for a moment. */
   readonly scratch: number
   /** Moves a new descriptor out of the way of the tree's own numbers (F_DUPFD_CLOEXEC to the service range, close of the old one). */
   raise(fd: Cell): Cell

@@ -23,10 +23,12 @@ export function explainFailure({ name, purpose }: Operation, errno: number): Exp
   if (name === 'clone3') return explainPid(errno)
   if (name === 'bind' && errno === EADDRNOTAVAIL) return missingAddress
   if (errno === ENODEV && /\b(multicast group|interface \d+)\b/.test(purpose)) return missingInterface
+  if (name === 'prlimit64' && errno === EPERM) return lowerLimit
   if (name === 'socket' && errno === EPERM) return unprivileged
   if (name === 'mq_open' && errno === EEXIST) return takenQueue
   if (name === 'connect' && errno === EADDRNOTAVAIL && /\bTCP connection\b/.test(purpose)) return takenConnection
   if (name === 'inotify_init1' || name === 'inotify_add_watch') return explainInotify(errno)
+  if (errno === EMFILE) return tooManyFiles
   if (name === 'bind' || name === 'listen') return explainName(/\b(?:TCP|UDP) port (\d+)/.exec(purpose)?.[1], errno)
   if (purpose.endsWith('nobody else reads')) {
     const message = `another process reads from it, and would be given the data that stood in it. Stop that process (${SELF}).`
@@ -67,6 +69,17 @@ const unprivileged: Explanation = {
 const takenConnection: Explanation = {
   code: 'THAW_PORT_TAKEN',
   message: `a connection with the same ports exists (${SELF}). Stop it, or restore with a network of its own (--network new).`,
+}
+
+const lowerLimit: Explanation = {
+  code: 'THAW_LIMIT',
+  message:
+    'a hard limit of it is above that of who restores it, which takes CAP_SYS_RESOURCE. Raise that one (ulimit -H), or lower it in the warm-up.',
+}
+
+const tooManyFiles: Explanation = {
+  code: 'THAW_OPEN_FILES',
+  message: 'there are more open files than the hard limit allows of who restores it (EMFILE). Raise it (ulimit -Hn).',
 }
 
 function explainPid(errno: number): Explanation | undefined {

@@ -11,8 +11,6 @@ import { unusedPids } from './spawning.js'
 const F_DUPFD_CLOEXEC = 1030
 const CLONE_NEWNS = 0x20000
 const CLONE_NEWNET = 0x40000000
-/** More descriptions than one tree can have open below its limit are refused at the checkpoint. */
-const SCRATCH_DISTANCE = 4096
 
 export class Emitters {
   /** The raised descriptors of descriptions, by their ids, as they are opened. */
@@ -53,8 +51,7 @@ export class Emitters {
       ownMounts: (planning.options.namespaces & CLONE_NEWNS) !== 0,
       clocks: planning.image.clocks,
       pageFile: planning.pageFile,
-      // In the middle of the service range, out of reach of what is raised one by one.
-      scratch: planning.serviceBase + SCRATCH_DISTANCE,
+      scratch: planning.scratch,
       raise(fd): Cell {
         const raised = program.call('fcntl', [fd, F_DUPFD_CLOEXEC, planning.serviceBase])
         program.call('close', [fd])

@@ -15,6 +15,7 @@ import { SPAWN_DESCRIPTORS } from './planning.js'
 import type { PlanOptions, Planning, SpawnDescriptors } from './planning.js'
 import { familyOf } from './family.js'
 import { Inheritance } from './inheritance.js'
+import { firstUnused } from './open-files.js'
 import { Processes } from './process-program.js'
 import { SharedPage } from './shared-page.js'
 import { Stow, stowedIn } from './stow.js'
@@ -32,7 +33,6 @@ export interface Plan {
 
 const REGION_BYTES = 64n << 20n
 const SPARE_BYTES = 1n << 20n
-const LEAST_SERVICE_BASE = 64
 
 /** Compiles the programs of an image and throws them away. @throws ImageError */
 export function rehearse(image: ImageModel): void {
@@ -71,7 +71,8 @@ function compileAll(image: ImageModel, options: PlanOptions): Plan {
     family,
     inheritance,
     ...placeBeside(image, inheritance, base + REGION_BYTES, bundle.allocate(8)),
-    serviceBase: serviceBase(image),
+    scratch: firstUnused(image),
+    serviceBase: firstUnused(image) + 1,
     region: { start: base, end: base + REGION_BYTES + room, spare: base + REGION_BYTES - SPARE_BYTES },
     spawn: Object.fromEntries(SPAWN_DESCRIPTORS.map((name) => [name, bundle.cell(name)])) as unknown as SpawnDescriptors,
     pageFile: bundle.cell('pages'),
@@ -122,9 +123,4 @@ function encode(code: Uint8Array, bundle: Bundle, handover: bigint, stackTop: bi
   bytes.set(encoded, code.length)
   new DataView(bytes.buffer).setBigUint64(code.length + Number(handover - bundle.base) + 8, stackTop, true)
   return bytes
-}
-
-function serviceBase(image: ImageModel): number {
-  const highest = Math.max(-1, ...image.processes.flatMap(({ descriptors }) => descriptors.map(({ fd }) => fd)))
-  return Math.max(LEAST_SERVICE_BASE, highest + 1)
 }

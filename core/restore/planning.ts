@@ -31,7 +31,9 @@ export interface Planning {
   readonly inheritance: Inheritance
   readonly stows: ReadonlyMap<ProcessModel, Stow>
   readonly shared: SharedPage
-  /** First descriptor number that no process of the tree uses: ours stand from here on. */
+  /** First descriptor number that no process of the tree uses: for a descriptor that must have a known number for a moment. */
+  readonly scratch: number
+  /** The number behind it: ours, and what is raised out of the tree's way, stand from here on, as many as there may be. */
   readonly serviceBase: number
   /** The region of the interpreter, and of what stands in the template out of the way: everything else is unmapped. `spare` is room to move the vDSO through. */
   readonly region: { readonly start: bigint; readonly end: bigint; readonly spare: bigint }

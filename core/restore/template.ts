@@ -10,6 +10,7 @@ import type { Sandbox } from '../sandbox/sandbox.js'
 import { adoptOrphans, requireChoiceOfPids, requireFreePids } from './adopted.js'
 import { readFailure } from './failure.js'
 import { Instance } from './instance.js'
+import { requireOpenFiles } from './open-files.js'
 import { readOwn } from './own.js'
 import { compile } from './plan.js'
 import { SPAWN_DESCRIPTORS } from './planning.js'
@@ -87,6 +88,7 @@ export class Template implements AsyncDisposable {
       requireFreePids(image)
       adoptOrphans()
     }
+    requireOpenFiles(image)
     const plan = compile(image, { namespaces: namespacesFor(options), pidNamespace, own: readOwn() })
     const [control, theirs] = native.socketpair(AF_UNIX, SOCK_SEQPACKET, 0)
     const [status, statusWrite] = native.pipe(O_CLOEXEC)

@@ -153,3 +153,28 @@ describe('where namespaces cannot be made', () => {
     expect(failure.message).toMatch(/max_user_namespaces/)
   })
 })
+
+/** A counter with a high number, and a file without a name that is open twice. */
+const withHighNumbers = ['bash', '-c', 'ulimit -n 1000; exec 900<>gone 901</proc/self/fd/900; rm gone; exec "$@"', 'bash']
+const limited = (files: number): string[] => ['prlimit', `--nofile=${files}:${files}`]
+
+test('a limit on open files that the numbers of the tree do not fit below: said before anything is made, at the checkpoint too', async () => {
+  using folder = new Folder()
+  const counter = await Counter.start(folder, undefined, { wrapper: withHighNumbers })
+  await using _ = counter
+  const images = folder.file('images')
+  const dump = await failing(['dump', String(counter.pid), '--images', images], { wrapper: limited(905) })
+  expect(dump).toMatchObject({ status: 3, name: 'UnsupportedError', code: 'THAW_OPEN_FILES', pid: counter.pid })
+  expect(dump.message).toMatch(/pid \d+ \(counter\): it has descriptor 901, .* a hard limit on open files of \d+, which is 905/)
+  await counter.expectToGoOn()
+  expect((await thaw(['dump', String(counter.pid), '--images', images])).status).toBe(0)
+  await counter.ended
+  const failure = await refuses(folder, counter, { status: 1, name: 'RestoreError', code: 'THAW_OPEN_FILES' }, { wrapper: limited(905) })
+  expect(failure.message).toContain('a hard limit on open files of')
+  const { stdout, stderr } = await thaw(restoring(folder, '--json'), { wrapper: limited(1000) })
+  expect(stderr).toBe('')
+  expect(JSON.parse(stdout)).toMatchObject({ pid: expect.any(Number) })
+  const { pid } = JSON.parse(stdout) as { pid: number }
+  await counter.expectToGoOn()
+  process.kill(pid, 'SIGKILL')
+})

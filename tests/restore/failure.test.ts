@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { Bundle } from '../../dist/core/program/bundle.js'
 import { readFailure } from '../../dist/core/restore/failure.js'
 
-const [ENOENT, EADDRINUSE, UNNAMED] = [2, 98, 4000]
+const [EPERM, ENOENT, EMFILE, EADDRINUSE, UNNAMED] = [1, 2, 24, 98, 4000]
 
 /** As the interpreter writes it, somewhere in a larger buffer. */
 function record(operation: number, result: number): Uint8Array {
@@ -20,6 +20,7 @@ function bundle(): Bundle {
   root.for('descriptor 7 (regular file)', () => root.call('openat', [-100, bundle.string('/data'), 2]))
   root.for('descriptor 8 (tcp listener): TCP port 3000', () => root.call('bind', [8, 0, 16]))
   root.call('mmap', [0x1000, 4096], { equal: 0x1000 })
+  root.for('limits', () => root.call('prlimit64', [0, 7, 0x3000, 0]))
   return bundle
 }
 
@@ -58,8 +59,16 @@ test('what to do is said where it is known', () => {
   })
 })
 
+test('no number is left for a descriptor', () => {
+  expect(failure(1, -EMFILE)).toMatchObject({ code: 'THAW_OPEN_FILES', errno: EMFILE, message: expect.stringContaining('ulimit -Hn') })
+})
+
+test('a limit that is above that of who restores', () => {
+  expect(failure(4, -EPERM)).toMatchObject({ code: 'THAW_LIMIT', message: expect.stringMatching(/^Cannot restore limits: .*ulimit -H/) })
+})
+
 test('an operation that there is not', () => {
-  expect(failure(4, -ENOENT)).toMatchObject({
+  expect(failure(5, -ENOENT)).toMatchObject({
     code: 'THAW_RESTORE',
     message: 'Cannot restore: an operation of the instance failed (ENOENT).',
   })
