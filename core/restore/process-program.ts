@@ -112,13 +112,11 @@ export class Processes {
     emitProcessSettings(program, process, this.#planning.options.own.oomScoreAdjustment)
     this.#emitEnds(program, member)
     emitSignalActions(program, process.signalActions)
-    const children = childrenOf(member)
-    emitQuietStops(program, children)
+    emitQuietStops(program, childrenOf(member))
     if (this.#descriptors.leadTo === 'processes') this.#emitLeads(program, index)
     if (index === 0) this.#emitGate(program)
     else this.#emitGateOfOthers(program, member)
-    emitAwaitStops(program, children, process.signalActions)
-    this.#emitRest(program, process, index)
+    this.#emitRest(program, process, index, childrenOf(member))
   }
 
   /** Who was forked to end has ended, and what that has sent is forgotten: what was pending, comes from the image. */
@@ -132,18 +130,24 @@ export class Processes {
   }
 
   /** Behind the gate. */
-  #emitRest(program: Program, process: ProcessModel, index: number): void {
+  #emitRest(program: Program, process: ProcessModel, index: number, children: readonly ProcessModel[]): void {
     const [leader, ...others] = process.threads
     if (leader === undefined) throw new Error('a process without a thread')
+    const threadsFirst = this.#descriptors.leadTo === 'threads'
+    const awaitStops = (): void => emitAwaitStops(program, children, process.signalActions)
+    if (!threadsFirst) awaitStops()
     emitForeground(this.#descriptors.emitter(program, index), this.#planning.image.descriptions, process.pid)
     const threads = new Threads(this.#planning, process)
     const startThreads = (): void => {
       if (hasTimers(process)) emitRestoreIds(program, true)
       threads.start(program, others)
     }
-    const threadsFirst = this.#descriptors.leadTo === 'threads'
-    if (threadsFirst) startThreads()
-    if (threadsFirst) this.#emitLeads(program, index)
+    if (threadsFirst) {
+      startThreads()
+      this.#emitLeads(program, index)
+      // Children stop when they have what is opened here.
+      awaitStops()
+    }
     this.#descriptors.arm(program, index)
     // Timers run late by what comes before them.
     if (!threadsFirst) startThreads()

@@ -39,6 +39,17 @@ test('they stay stopped in a copy, which is not copied before they go on', async
   }
 })
 
+test('one is stopped while descriptors are opened that lead to threads', async ({ skip }) => {
+  await using program = await FixtureProgram.start('stopped-and-pidfd')
+  skip(program.skipped !== undefined, program.skipped)
+  await using host = await openHost()
+  await using image = (await checkpoint(program.pid, { then: 'kill' })).image
+  await restored(image, host, 'host', async (pid) => {
+    await expect.poll(() => states(pid)).toEqual(['T'])
+    expect(await program.check()).toEqual(['ok'])
+  })
+})
+
 const stateOf = (pid: number): string => /^State:\s+(\S)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? ''
 
 for (const at of ['descriptors', 'threads', 'parasite'])
