@@ -21,7 +21,9 @@ export function adoptOrphans(): void {
 /** @throws RestoreError THAW_PID_TAKEN, naming the pid and who has it */
 export function requireFreePids(image: ImageModel): void {
   const tids = image.processes.flatMap(({ threads }) => threads.map(({ tid }) => tid))
-  for (const tid of [...tids, ...image.zombies.map(({ pid }) => pid)]) {
+  // Groups and sessions whose leader is gone are founded by a process with their id.
+  const ids = [...image.processes, ...image.zombies].flatMap(({ pid, groupId, sessionId }) => [pid, groupId, sessionId])
+  for (const tid of new Set([...tids, ...ids])) {
     const command = commandOf(tid)
     if (command !== undefined) throw pidTaken(tid, command)
   }

@@ -7,6 +7,7 @@
 import type { Program } from '../program/program.js'
 import { membersOf } from './family.js'
 import type { Member } from './family.js'
+import { emitLifeline } from './lifeline.js'
 import type { Planning } from './planning.js'
 import { cloneArgs, CLONE_ARGS_BYTES, unusedPids } from './spawning.js'
 import type { Stow } from './stow.js'
@@ -85,6 +86,7 @@ export class Forks {
       program.spawn(own, cloneArgs(this.#planning, args), CLONE_ARGS_BYTES)
       for (const stow of stows) stow.emitRelease(program)
     })
+    emitLifeline(own, this.#planning, child.isSibling ? 'adopter' : parentOf(child))
     for (const stow of stows) stow.emitForked(own, false)
     this.#emitMember(own, child)
   }
@@ -100,3 +102,5 @@ export class Forks {
     return nurses.length > 0
   }
 }
+
+const parentOf = ({ process, zombie }: Member): number => process?.parentPid ?? zombie?.parentPid ?? 0

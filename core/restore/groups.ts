@@ -5,6 +5,7 @@
 import type { Program } from '../program/program.js'
 import { membersOf } from './family.js'
 import type { Member } from './family.js'
+import { emitLifeline } from './lifeline.js'
 import type { Planning } from './planning.js'
 import { cloneArgs, CLONE_ARGS_BYTES } from './spawning.js'
 
@@ -34,7 +35,7 @@ export class Groups {
   }
 
   /** After the forks: has somebody found the groups whose leaders are gone. */
-  emitLost(program: Program, { lostGroups }: Member): void {
+  emitLost(program: Program, { pid, lostGroups }: Member): void {
     const { bundle, failed } = this.#planning
     for (const id of lostGroups) {
       const group = this.#groups.get(id)
@@ -43,6 +44,7 @@ export class Groups {
       program.for(`group ${id}`, () =>
         program.spawn(founder, cloneArgs(this.#planning, { flags: 0, pid: id, exitSignal: SIGCHLD }), CLONE_ARGS_BYTES),
       )
+      emitLifeline(founder, this.#planning, pid)
       founder.call('setpgid', [0, 0])
       founder.add(group.founded, 1)
       founder.waitFor(group.joined, group.size)

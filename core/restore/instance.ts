@@ -117,7 +117,9 @@ export class Instance implements AsyncDisposable {
   /** Parents first: their children become ours, so that we may kill them and hear of their ends. */
   async #killAll(): Promise<void> {
     const { processes, zombies } = this.#parts.image
-    for (const { pid } of [...processes, ...zombies]) await killChild(pid)
+    const tasks = [...processes, ...zombies]
+    // Who has founded a group whose leader is gone waits, as that leader, for all that join it.
+    for (const pid of new Set([...tasks.map(({ pid }) => pid), ...tasks.map(({ groupId }) => groupId)])) await killChild(pid)
   }
 
   #closeGate(): void {

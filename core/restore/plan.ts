@@ -78,6 +78,7 @@ function compileAll(image: ImageModel, options: PlanOptions): Plan {
     pageFile: bundle.cell('pages'),
     control: bundle.cell('control'),
     report: bundle.cell('report'),
+    helperPid: bundle.cell('pid of the helper'),
     spareTid: bundle.allocate(8),
     failed: { instance: bundle.program('instance failed'), template: main.onFailure },
   }

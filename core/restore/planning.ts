@@ -43,6 +43,8 @@ export interface Planning {
   /** Raised descriptors of the socket that requests come over, and of the pipe that the template tells its state over. */
   readonly control: Cell
   readonly report: Cell
+  /** Of who forks the first process, and then ends. */
+  readonly helperPid: Cell
   /** A 32-bit word that is zero once the spare, whose memory a root has, is gone. */
   readonly spareTid: bigint
   /** Writes the failure to the status stream, or the control socket in the template, and exits. */

@@ -9,7 +9,6 @@
  * processes only come right before the gate. The first process waits there for all others, then for the engine; and nobody leaves before all can.
  */
 import type { ProcessModel, ThreadModel } from '../image/model.js'
-import type { Argument } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import { makeSharedDeleted } from '../resources/deleted-mapping.js'
 import { emitAllSeals } from '../resources/deleted-file.js'
@@ -33,6 +32,7 @@ import { Forks } from './forks.js'
 import { Groups } from './groups.js'
 import { emitForkedLayout, emitForkedMemory, emitForks, emitStrange } from './forked-memory.js'
 import type { Planning } from './planning.js'
+import { emitAdoption, emitEndOfLifeline, emitLifeline } from './lifeline.js'
 import { keysOf } from './template-program.js'
 import { emitOwnMemory } from './own-memory.js'
 import { emitLeader, leave, placeFrame, Threads } from './threads.js'
@@ -40,7 +40,6 @@ import { emitForgottenEnds, emitZombie, emitZombiesEnds } from './zombies.js'
 
 const CLONE_NEWTIME = 0x80
 const EUSERS = 87
-const INIT_PID = 1
 const HIGHEST_FD = 0xffff_ffff
 
 export class Processes {
@@ -102,6 +101,8 @@ export class Processes {
     if (index > 0) emitStrange(program, this.#planning, process)
     if (index > 0 && isInPlace) emitForkedMemory(program, this.#planning, process)
     this.#emitFamily(program, member, process)
+    // Not sooner: meanwhile the helper ends.
+    if (index === 0) emitLifeline(program, this.#planning, 'adopter')
     if (index > 0 && !isInPlace) emitForkedMemory(program, this.#planning, process)
     if (index > 0) emitForkedLayout(program, this.#planning, process)
     emitFreedKeys(program, keysOf(this.#planning.image), process.memory.protectionKeys)
@@ -246,12 +247,13 @@ export class Processes {
     const { spawn, bundle, spareTid } = this.#planning
     program.for('gate', () => {
       const byte = bundle.allocate(8)
-      this.#awaitAdoption(program)
+      emitAdoption(program, this.#planning)
       program.waitFor(spareTid, 0)
       if (this.#others > 0) program.waitFor(this.#ready, this.#others)
       emitAllSeals(this.#descriptors.emitter(program, 0))
       program.call('write', [spawn.status, byte, 1], { equal: 1 })
       program.call('read', [spawn.gate, byte, 1], { equal: 1 })
+      emitEndOfLifeline(program, this.#planning)
       if (this.#others > 0) program.add(this.#go, 1)
       // Refused while anybody else has this memory; the spare clears its word just before it is gone.
       const enter = program.here
@@ -262,21 +264,12 @@ export class Processes {
 
   #emitGateOfOthers(program: Program, { isSibling }: Member): void {
     program.for('gate', () => {
-      if (isSibling) this.#awaitAdoption(program)
+      if (isSibling) emitAdoption(program, this.#planning)
       program.add(this.#ready, 1, this.#others)
       program.waitFor(this.#go, 1)
+      emitEndOfLifeline(program, this.#planning)
       program.call('setns', [this.#planning.spawn.time, CLONE_NEWTIME])
     })
-  }
-
-  /** The helper that forked the first process may not have ended yet; only then the parent is the sandbox's init, or the process that adopts it. */
-  #awaitAdoption(program: Program): void {
-    const look = program.here
-    const expected: Argument = this.#planning.options.pidNamespace === 'new' ? INIT_PID : process.pid
-    const adopted = program.jump(0, 'equal', program.call('getppid'), expected)
-    program.call('sched_yield')
-    program.jump(look)
-    adopted.target = program.here
   }
 }
 

@@ -47,6 +47,7 @@ export function emitSpawning(template: Program, programs: { spare: Program; help
   const { lostSession } = planning.family
   if (lostSession !== undefined) programs.helper.for('session', () => programs.helper.call('setsid'))
   programs.helper.for('root', () => {
+    programs.helper.callInto(planning.helperPid, 'getpid', [])
     const stack = { stack: planning.bundle.stack(ROOT_STACK_BYTES), stackBytes: ROOT_STACK_BYTES }
     programs.helper.spawn(
       programs.root,

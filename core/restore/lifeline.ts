@@ -1,0 +1,37 @@
+/**
+ * Whoever comes up in the pid namespace of the engine has no init of ours above it that all of it would end with, and waits for others with all signals
+ * blocked. So, until the gate, each ends with who forked it, and the first, and its siblings, with the engine (prctl(2), PR_SET_PDEATHSIG): whatever is
+ * killed before the instance runs, nothing is left waiting for it. A fork begins without one, and what could clear it (a change of ids) comes
+ * behind the gate.
+ */
+import type { Program } from '../program/program.js'
+import type { Planning } from './planning.js'
+
+const PR_SET_PDEATHSIG = 1
+const SIGKILL = 9
+
+/** First of all in a process, before it waits for anybody. @param parentPid 'adopter' for who loses the helper as its parent */
+export function emitLifeline(program: Program, planning: Planning, parentPid: number | 'adopter'): void {
+  if (planning.options.pidNamespace === 'new') return
+  program.for('parent', () => {
+    // The helper's end is not to be that of what it has forked.
+    if (parentPid === 'adopter') emitAdoption(program, planning)
+    program.call('prctl', [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0])
+    // Who had ended before sends nothing.
+    program.call('getppid', [], { equal: parentPid === 'adopter' ? process.pid : parentPid })
+  })
+}
+
+/** Behind the gate. */
+export function emitEndOfLifeline(program: Program, { options }: Planning): void {
+  if (options.pidNamespace === 'current') program.call('prctl', [PR_SET_PDEATHSIG, 0, 0, 0, 0])
+}
+
+/** The helper that forked the first process may not have ended yet; only then the parent is the sandbox's init, or the process that adopts it. */
+export function emitAdoption(program: Program, { helperPid }: Planning): void {
+  const look = program.here
+  const adopted = program.jump(0, 'not-equal', program.call('getppid'), helperPid)
+  program.call('sched_yield')
+  program.jump(look)
+  adopted.target = program.here
+}
