@@ -1,9 +1,10 @@
 /**
  * The root of an instance in the pid namespace of this process: no init of ours stands above it, so this process adopts it from the helper
- * that forked it (PR_SET_CHILD_SUBREAPER) and hears of its end itself.
+ * that forked it (PR_SET_CHILD_SUBREAPER, prctl(2)) and hears of its end itself.
  */
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isMainThread } from 'node:worker_threads'
 import { native } from '../../native/index.js'
 import type { SystemError } from '../../native/index.js'
 import { RestoreError, UnsupportedError } from '../errors.js'
@@ -11,11 +12,39 @@ import type { ImageModel } from '../image/model.js'
 import type { ExitStatus } from '../sandbox/exit-status.js'
 
 const PR_SET_CHILD_SUBREAPER = 36
+const PR_GET_CHILD_SUBREAPER = 37
 const SIGKILL = 9
 const LONGEST_PAUSE_MS = 20
 
-export function adoptOrphans(): void {
-  native.syscall('prctl', [PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0])
+/**
+ * While one is there, this process adopts what loses its parent below it: as long as an instance comes up, and while what is left of one is killed. The
+ * orphans of one that runs are for init, as those of anybody.
+ */
+export class Adoption implements Disposable {
+  static #count = 0
+  static #before = 0
+  #isOver = false
+
+  constructor() {
+    if (Adoption.#count++ > 0) return
+    Adoption.#before = isAdopter()
+    setAdopter(1)
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    // It is of the whole process, and other threads of it may need it still.
+    if (--Adoption.#count === 0 && isMainThread) setAdopter(Adoption.#before)
+  }
+}
+
+const setAdopter = (value: number): unknown => native.syscall('prctl', [PR_SET_CHILD_SUBREAPER, value, 0, 0, 0])
+
+function isAdopter(): number {
+  const value = new Uint8Array(4)
+  native.syscall('prctl', [PR_GET_CHILD_SUBREAPER, value, 0, 0, 0])
+  return value[0] ?? 0
 }
 
 /** @throws RestoreError THAW_PID_TAKEN, naming the pid and who has it */

@@ -6,7 +6,7 @@ import type { Bundle } from '../program/bundle.js'
 import { offsetsFor } from '../resources/clocks.js'
 import type { ExitStatus } from '../sandbox/exit-status.js'
 import type { Sandbox } from '../sandbox/sandbox.js'
-import { endOfChild, killChild } from './adopted.js'
+import { Adoption, endOfChild, killChild } from './adopted.js'
 import { readFailure } from './failure.js'
 import { FAILURE_BYTES } from './spawning.js'
 import { StatusStream } from './status-stream.js'
@@ -29,6 +29,8 @@ interface Parts {
   readonly bundle: Bundle
   readonly pidNamespace: 'new' | 'current'
   readonly requested: number
+  /** In the pid namespace of this process: until it runs, or nothing is left of it. */
+  readonly adoption: Adoption | undefined
   /** Called once it runs, which is when others may have the processor. */
   readonly whenRunning: () => void
 }
@@ -111,11 +113,13 @@ export class Instance implements AsyncDisposable {
     const bytes = await this.#status.next(FAILURE_BYTES, LIMIT_MS)
     this.#runningAt = performance.now()
     if (bytes.length > 0) throw this.#failure(bytes)
+    this.#parts.adoption?.[Symbol.dispose]()
     this.#parts.whenRunning()
   }
 
   /** Parents first: their children become ours, so that we may kill them and hear of their ends. */
   async #killAll(): Promise<void> {
+    using _adoption = new Adoption()
     const { processes, zombies } = this.#parts.image
     const tasks = [...processes, ...zombies]
     // Who has founded a group whose leader is gone waits, as that leader, for all that join it.
@@ -137,6 +141,7 @@ export class Instance implements AsyncDisposable {
     this.#closeGate()
     this.#status.close()
     if (this.#parts.pidNamespace === 'current' && !this.#detached) await this.#killAll()
+    this.#parts.adoption?.[Symbol.dispose]()
     await this.sandbox[Symbol.asyncDispose]()
   }
 }

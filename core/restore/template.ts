@@ -7,7 +7,7 @@ import { verifyMachine } from '../image/machine.js'
 import { verifyFile } from '../resources/file-identity.js'
 import type { Host } from '../sandbox/host.js'
 import type { Sandbox } from '../sandbox/sandbox.js'
-import { adoptOrphans, requireChoiceOfPids, requireFreePids } from './adopted.js'
+import { Adoption, requireChoiceOfPids, requireFreePids } from './adopted.js'
 import { readFailure } from './failure.js'
 import { Instance } from './instance.js'
 import { requireOpenFiles } from './open-files.js'
@@ -32,7 +32,8 @@ export interface TemplateOptions {
   readonly network: 'new' | 'host'
   /**
    * `new` (default): pids as in the image, in a namespace of their own, which brings mount, ipc and uts namespaces along. `current`: in the
-   * namespace of this process, if they are free; the instance then lives on when this process is killed.
+   * namespace of this process, if they are free; the instance then lives on when this process is killed, and its orphans are adopted by init.
+   * Disposed of, it is killed as far as it is below its first process.
    */
   readonly pidNamespace?: 'new' | 'current'
 }
@@ -86,7 +87,6 @@ export class Template implements AsyncDisposable {
     if (pidNamespace === 'current') {
       requireChoiceOfPids()
       requireFreePids(image)
-      adoptOrphans()
     }
     requireOpenFiles(image)
     const plan = compile(image, { namespaces: namespacesFor(options), pidNamespace, own: readOwn() })
@@ -116,6 +116,7 @@ export class Template implements AsyncDisposable {
   async spawn(options: SpawnOptions): Promise<Instance> {
     const requested = performance.now()
     const sandbox = await this.#host.createSandbox(this.#options)
+    const adoption = this.#options.pidNamespace === 'current' ? new Adoption() : undefined
     let instance: Instance | undefined
     try {
       const streams = this.#request(sandbox, options.stdio)
@@ -126,6 +127,7 @@ export class Template implements AsyncDisposable {
         bundle: this.#plan.bundle,
         pidNamespace: this.#options.pidNamespace ?? 'new',
         requested,
+        adoption,
         whenRunning: () => this.#prepare(),
       })
       if (options.standby !== true) instance.letGo()
@@ -135,6 +137,7 @@ export class Template implements AsyncDisposable {
     } catch (error) {
       // What of it has come to be may have to be reaped.
       await (instance ?? sandbox)[Symbol.asyncDispose]()
+      adoption?.[Symbol.dispose]()
       throw error
     }
   }

@@ -1,6 +1,7 @@
 /** `--pid-namespace current`: the pids of the image among those of everybody else. */
 import { readFileSync, readlinkSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { childrenOf } from '../../dist/core/proc/tree.js'
 import { Counter, eventually, expectNothingLeft, failing, Folder, isAlive, ordinary, startThaw, thaw, tool } from './harness.ts'
 
 // Only root chooses pids outside of namespaces of their own.
@@ -22,6 +23,13 @@ describe.skipIf(ordinary.length === 0)('as root', () => {
   })
 
   const restoring = (...more: string[]): string[] => ['restore', '--images', folder.file('images'), '--pid-namespace', 'current', ...more]
+  const isGroup = (id: number): boolean => {
+    try {
+      return process.kill(-id, 0)
+    } catch {
+      return false
+    }
+  }
   const statusOf = (pid: number, name: string): string | undefined =>
     new RegExp(`^${name}:\\s+(.*)$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
 
@@ -45,6 +53,28 @@ describe.skipIf(ordinary.length === 0)('as root', () => {
     expect(statusOf(counter.pid, 'PPid')).toBe(String(command.pid))
     command.kill('SIGTERM')
     expect(await new Promise((resolve) => command.once('exit', (code) => resolve(code)))).toBe(128 + 15)
+  })
+
+  test('in the foreground, its orphans are adopted by who adopts those of this process', async () => {
+    using own = new Folder()
+    const orphans = await Counter.start(own, tool('orphans'))
+    const adopter = (): bigint => readFileSync(orphans.file).readBigUInt64LE(8)
+    await eventually(() => readFileSync(orphans.file).length >= 16)
+    const before = adopter()
+    expect((await thaw(['dump', String(orphans.pid), '--images', own.file('images')])).status).toBe(0)
+    await orphans[Symbol.asyncDispose]()
+    // Its orphans, too, until when its group is there.
+    await eventually(() => !isGroup(orphans.pid))
+    const command = startThaw(['restore', '--images', own.file('images'), '--pid-namespace', 'current'])
+    const ended = new Promise((resolve) => command.once('exit', (code) => resolve(code)))
+    try {
+      for (let i = 0; i < 5; i++) await orphans.expectToGoOn()
+      expect(adopter()).toBe(before)
+      expect(childrenOf(command.pid ?? 0).filter((pid) => !isAlive(pid))).toEqual([])
+    } finally {
+      command.kill('SIGTERM')
+    }
+    expect(await ended).toBe(128 + 15)
   })
 
   test('a pid that is taken: said by whom, and whoever has it is left alone', async () => {

@@ -1,10 +1,12 @@
 /** A restore into the pid namespace of this process that comes to nothing: no init ends what was there of it. */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, describe, expect, test } from 'vitest'
 import { checkpoint, closeCheckpointPool } from '../../dist/core/index.js'
+import { treeBelow } from '../../dist/core/proc/tree.js'
+import { failing } from '../cli/harness.ts'
 import { FixtureProgram } from '../fixtures/program.ts'
 
 afterAll(closeCheckpointPool)
@@ -76,5 +78,18 @@ describe.skipIf(process.getuid?.() !== 0)('as root', () => {
       await sleep(SETTLE_MS)
       await expect.poll(() => alive(pids), { timeout: WITHIN_MS, message: `${delayMs} ms after it was ${until}` }).toEqual([])
     }
+  })
+
+  test('the first process fails behind the gate', async () => {
+    await using program = await FixtureProgram.start('processes')
+    const folder = join(program.folder, 'images')
+    // Theirs can be set again, that of the first cannot.
+    for (const pid of treeBelow([program.pid]).slice(1)) spawnSync('prlimit', ['--pid', String(pid), '--nofile=500:500'])
+    const pids = await dumped(program, folder)
+    if (!(await reaped(pids))) throw new Error(`init does not reap ${had(pids).join(' ')}`)
+    const wrapper = ['setpriv', '--bounding-set=-sys_resource', 'prlimit', '--nofile=600:600']
+    const failure = await failing(['restore', '--images', folder, '--pid-namespace', 'current'], { wrapper })
+    expect(failure).toMatchObject({ status: 1, code: 'THAW_LIMIT' })
+    expect(alive(pids)).toEqual([])
   })
 })
