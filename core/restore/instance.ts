@@ -10,6 +10,7 @@ import { Adoption, endOfChild, killChild } from './adopted.js'
 import { readFailure } from './failure.js'
 import { FAILURE_BYTES } from './spawning.js'
 import { StatusStream } from './status-stream.js'
+import type { SysvObjects } from './sysv-objects.js'
 
 export interface Timings {
   /** From the request until the first instruction ran, without the time that the instance stood by. */
@@ -31,6 +32,8 @@ interface Parts {
   readonly requested: number
   /** In the pid namespace of this process: until it runs, or nothing is left of it. */
   readonly adoption: Adoption | undefined
+  /** In the IPC namespace of this process, which those live in then, too. */
+  readonly objects: SysvObjects | undefined
   /** Called once it runs, which is when others may have the processor. */
   readonly whenRunning: () => void
 }
@@ -47,6 +50,7 @@ export class Instance implements AsyncDisposable {
   #gateOpen = false
   #exited: Promise<ExitStatus> | undefined
   #detached = false
+  #hasRun = false
 
   constructor(parts: Parts) {
     this.#parts = parts
@@ -113,6 +117,7 @@ export class Instance implements AsyncDisposable {
     const bytes = await this.#status.next(FAILURE_BYTES, LIMIT_MS)
     this.#runningAt = performance.now()
     if (bytes.length > 0) throw this.#failure(bytes)
+    this.#hasRun = true
     this.#parts.adoption?.[Symbol.dispose]()
     this.#parts.whenRunning()
   }
@@ -141,6 +146,7 @@ export class Instance implements AsyncDisposable {
     this.#closeGate()
     this.#status.close()
     if (this.#parts.pidNamespace === 'current' && !this.#detached) await this.#killAll()
+    if (!this.#hasRun) this.#parts.objects?.remove()
     this.#parts.adoption?.[Symbol.dispose]()
     await this.sandbox[Symbol.asyncDispose]()
   }

@@ -17,6 +17,7 @@ import { SPAWN_DESCRIPTORS } from './planning.js'
 import type { Plan } from './plan.js'
 import { FAILURE_BYTES, REQUEST, REQUEST_BYTES } from './spawning.js'
 import { StatusStream } from './status-stream.js'
+import { SysvObjects } from './sysv-objects.js'
 
 const AF_UNIX = 1
 const SOCK_SEQPACKET = 5
@@ -115,8 +116,10 @@ export class Template implements AsyncDisposable {
   /** @throws RestoreError, with nothing left of the instance */
   async spawn(options: SpawnOptions): Promise<Instance> {
     const requested = performance.now()
+    const isHere = this.#options.pidNamespace === 'current'
+    const objects = isHere ? new SysvObjects(this.#image) : undefined
     const sandbox = await this.#host.createSandbox(this.#options)
-    const adoption = this.#options.pidNamespace === 'current' ? new Adoption() : undefined
+    const adoption = isHere ? new Adoption() : undefined
     let instance: Instance | undefined
     try {
       const streams = this.#request(sandbox, options.stdio)
@@ -128,6 +131,7 @@ export class Template implements AsyncDisposable {
         pidNamespace: this.#options.pidNamespace ?? 'new',
         requested,
         adoption,
+        objects,
         whenRunning: () => this.#prepare(),
       })
       if (options.standby !== true) instance.letGo()

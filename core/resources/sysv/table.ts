@@ -66,15 +66,25 @@ export function readTable(process: SeenProcess, kind: SysvKind): SysvLine[] {
   // The file shows the namespace that it was opened in, whoever reads it.
   const fd = Number(callIn(process, 'openat', [AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0]))
   try {
-    const [head = '', ...lines] = readFileSync(fd, 'utf8').trimEnd().split('\n')
-    const names = head.trim().split(/\s+/)
-    return lines.map((line) => {
-      const words = line.trim().split(/\s+/)
-      return Object.fromEntries(names.map((name, i) => [name, BigInt(name === 'perms' ? `0o${words[i]}` : (words[i] ?? 0))]))
-    })
+    return parseTable(readFileSync(fd, 'utf8'))
   } finally {
     closeSync(fd)
   }
+}
+
+/** All objects of a kind in the namespace of this process. */
+export function readOwnTable(kind: SysvKind): SysvLine[] {
+  const path = `/proc/sysvipc/${kind}`
+  return existsSync(path) ? parseTable(readFileSync(path, 'utf8')) : []
+}
+
+function parseTable(text: string): SysvLine[] {
+  const [head = '', ...lines] = text.trimEnd().split('\n')
+  const names = head.trim().split(/\s+/)
+  return lines.map((line) => {
+    const words = line.trim().split(/\s+/)
+    return Object.fromEntries(names.map((name, i) => [name, BigInt(name === 'perms' ? `0o${words[i]}` : (words[i] ?? 0))]))
+  })
 }
 
 export function permissionsOf(line: SysvLine, kind: SysvKind, idName = `${kind}id`): SysvPermissions {
