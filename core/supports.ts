@@ -5,6 +5,7 @@ import { support as sessions } from './checkpoint/sessions.js'
 import { support as sleep } from './checkpoint/sleep.js'
 import { support as surveyNamespaces } from './checkpoint/survey-namespaces.js'
 import { support as surveySharing } from './checkpoint/survey-sharing.js'
+import { support as surveySplit } from './checkpoint/survey-split.js'
 import { support as survey } from './checkpoint/survey.js'
 import { support as tree } from './checkpoint/tree.js'
 import { support as clocks } from './resources/clocks.js'
@@ -48,6 +49,7 @@ export const supports: readonly Support[] = [
   seize,
   surveySharing,
   surveyNamespaces,
+  surveySplit,
   sleep,
   credentials,
   threadSettings,

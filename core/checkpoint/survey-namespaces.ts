@@ -2,10 +2,12 @@
  * Namespaces: an instance gets a sandbox of ours, with the host's files and an empty network or the host's. A process that lives in
  * anything else, or whose threads do not all live in the same, is refused.
  */
-import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs'
+import { closeSync, existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import { rootHolder } from '../proc/root.js'
+import { O_CLOEXEC, O_RDONLY } from '../resources/open-flags.js'
 import type { Support } from '../resources/support.js'
+import { namespacesOf } from './survey-split.js'
 
 export const support: Support = {
   topic: 'around the tree',
@@ -13,6 +15,8 @@ export const support: Support = {
     THAW_MOUNT_NAMESPACE: 'mount namespaces of its own',
     THAW_NETWORK_NAMESPACE: 'network namespaces of its own with interfaces',
     THAW_USER_NAMESPACE: 'user namespaces of its own',
+    THAW_CGROUP_NAMESPACE: 'cgroup namespaces of its own',
+    THAW_UTS_NAMESPACE: 'UTS namespaces of its own with other names',
   },
 }
 
@@ -32,10 +36,45 @@ export function refuseNamespaces(pid: number, refuse: Refuse): void {
       'THAW_NETWORK_NAMESPACE',
       `it lives in a network namespace with interfaces of its own (${interfaces(pid).join(', ')}), which are not carried.`,
     )
+  if (namespacesOf(pid)?.get('cgroup') !== namespacesOf(process.pid)?.get('cgroup'))
+    refuse('THAW_CGROUP_NAMESPACE', 'it lives in another cgroup namespace, which is not carried. Run thaw inside that.')
+  refuseNames(pid, refuse)
+}
+
+/** A sandbox gets the names that the dumper sees. */
+function refuseNames(pid: number, refuse: Refuse): void {
+  if (namespace(pid, 'uts') === namespace(process.pid, 'uts')) return
+  const [own, ours] = [namesOf(pid, refuse), namesOf(process.pid, refuse)]
+  const differing = own.findIndex((name, i) => name !== ours[i])
+  if (differing >= 0)
+    refuse(
+      'THAW_UTS_NAMESPACE',
+      `it lives in a UTS namespace where the ${NAMES[differing]} is ${own[differing]}, not ${ours[differing]} as here, which is not carried. Start it without, or give the machine that name.`,
+    )
+}
+
+const UTSNAME_BYTES = 6 * 65
+const NAMES = ['host name', 'domain name']
+
+/** Host name and domain name, the second and the last of struct new_utsname. */
+function namesOf(pid: number, refuse: Refuse): string[] {
+  const bytes = Buffer.alloc(UTSNAME_BYTES)
+  const fd = native.open(`/proc/${pid}/ns/uts`, O_RDONLY | O_CLOEXEC)
+  try {
+    if (pid === process.pid) native.syscall('uname', [bytes])
+    else native.syscallInNamespace(fd, 'uname', [bytes])
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'EPERM') throw error
+    refuse('THAW_UTS_NAMESPACE', 'it lives in another UTS namespace, whose names only root can read. Run thaw as root, or inside that.')
+  } finally {
+    closeSync(fd)
+  }
+  return [1, 5].map((field) => bytes.toString('latin1', field * 65, (field + 1) * 65).replace(/\0.*$/s, ''))
 }
 
 export function refuseUnsharedThreads(pid: number, refuse: Refuse): void {
-  const all = namespaces(pid, pid)
+  const all = namespacesOf(pid)
   for (const tid of readdirSync(`/proc/${pid}/task`)
     .map(Number)
     .filter((other) => other !== pid)) {
@@ -43,7 +82,9 @@ export function refuseUnsharedThreads(pid: number, refuse: Refuse): void {
       if (native.kcmp(pid, tid, KCMP_FILES, 0, 0) !== 0) refuse('THAW_THREAD_FILES', `its thread ${tid} has a descriptor table of its own.`)
       if (native.kcmp(pid, tid, KCMP_FS, 0, 0) !== 0)
         refuse('THAW_THREAD_FS', `its thread ${tid} has a working directory and root of its own.`)
-      if (namespaces(pid, tid) !== all) refuse('THAW_THREAD_NAMESPACE', `its thread ${tid} lives in other namespaces.`)
+      const own = namespacesOf(pid, tid)
+      if (own !== undefined && all !== undefined && [...all].join() !== [...own].join())
+        refuse('THAW_THREAD_NAMESPACE', `its thread ${tid} lives in other namespaces.`)
     } catch (error) {
       // It has ended meanwhile, or belongs to the kernel.
       if (!['ESRCH', 'ENOENT', 'EINVAL'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
@@ -52,10 +93,6 @@ export function refuseUnsharedThreads(pid: number, refuse: Refuse): void {
 }
 
 const namespace = (pid: number, kind: string): string => readlinkSync(`/proc/${pid}/ns/${kind}`)
-
-function namespaces(pid: number, tid: number): string {
-  return ['mnt', 'net', 'ipc', 'uts', 'user', 'cgroup', 'time'].map((kind) => readlinkSync(`/proc/${pid}/task/${tid}/ns/${kind}`)).join(' ')
-}
 
 const isSubset = (some: readonly string[], all: readonly string[]): boolean => some.every((one) => all.includes(one))
 

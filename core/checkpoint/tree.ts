@@ -14,6 +14,7 @@ import { pause } from './pause.js'
 import { SeizedProcess } from './seize.js'
 import { RunQueueClocks } from './sleep.js'
 import { sharedTasks } from './survey-sharing.js'
+import { splitNamespaces } from './survey-split.js'
 import { surveyProcess } from './survey.js'
 import type { Support } from '../resources/support.js'
 
@@ -46,6 +47,8 @@ const rootsOf = (root: TreeRoot): number[] => (typeof root === 'number' ? [root]
 export class Tree implements Disposable {
   readonly #root: TreeRoot
   readonly #processes = new Map<number, SeenProcess>()
+  /** Whose namespaces were compared: it takes too long to be done again in the freeze. */
+  readonly #compared = new Set<number>()
 
   /** Looks at every process, without stopping any. @throws UnsupportedError that names all that cannot be carried */
   constructor(root: TreeRoot) {
@@ -74,7 +77,8 @@ export class Tree implements Disposable {
         this.forgetEnded()
         continue
       }
-      for (const refusal of shared) refusals.add(refusal)
+      for (const refusal of [...shared, ...splitNamespaces(this.processes)]) refusals.add(refusal)
+      for (const { pid } of this.processes) this.#compared.add(pid)
       refusals.throw()
       if (this.#processes.size === 0)
         throw new CheckpointError('THAW_NO_PROCESS', 'Cannot checkpoint: all that was started has ended, and left nothing that runs.')
@@ -138,7 +142,9 @@ export class Tree implements Disposable {
     this.#processes.clear()
     for (const seen of sorted) this.#processes.set(seen.pid, { ...seen, parentPid: parentIn(sorted, seen.pid) })
     const refusals = new Refusals()
-    for (const refusal of sharedTasks(this.processes)) refusals.add(refusal)
+    // The first is what others are compared with.
+    const fresh = this.processes.filter(({ pid }, i) => i === 0 || !this.#compared.has(pid))
+    for (const refusal of [...sharedTasks(this.processes), ...splitNamespaces(fresh)]) refusals.add(refusal)
     refusals.throw()
   }
 

@@ -56,6 +56,15 @@ const refused: Readonly<Record<string, string>> = {
   'lease-of-deleted': 'THAW_FILE_LOCK',
   'memory-policy': 'THAW_MEMORY_POLICY',
   'ended-leader': 'THAW_ZOMBIE',
+  'child-network': 'THAW_SPLIT_TREE',
+  'child-names': 'THAW_SPLIT_TREE',
+  'child-cgroups': 'THAW_CGROUP_NAMESPACE',
+  'child-mounts': 'THAW_SPLIT_TREE',
+  'child-clocks': 'THAW_SPLIT_TREE',
+  'child-pids': 'THAW_SPLIT_TREE',
+  'own-name': 'THAW_UTS_NAMESPACE',
+  'own-domain': 'THAW_UTS_NAMESPACE',
+  'own-cgroups': 'THAW_CGROUP_NAMESPACE',
 }
 
 for (const [kind, code] of Object.entries(refused)) {
