@@ -1,6 +1,9 @@
 /** Whether the parts of an image fit each other: what digests cannot tell, as the image may have been written wrong. */
 import { UnsupportedError } from '../errors.js'
 import { familyOf } from '../restore/family.js'
+import { isEnding } from '../resources/ending.js'
+import type { IoUring } from '../resources/io-uring/ring.js'
+import { ioUring } from '../resources/io-uring.js'
 import { descriptionKinds, kindNamed } from '../resources/kinds.js'
 import { damaged } from './manifest.js'
 import type { ImageModel, Mapping, PageRange, ProcessModel, ThreadModel } from './model.js'
@@ -25,9 +28,10 @@ export function verifyStructure(image: ImageModel, pageBytes: bigint, path: stri
   verifyDescriptions(image, require)
   verifyFamily(image, require)
   const shared = verifyShared(image, pageBytes, require)
+  const rings = image.descriptions.flatMap(({ kind, payload }) => (kind === ioUring.name ? (payload as IoUring).mappings : []))
   for (const process of image.processes) {
     for (const thread of process.threads) verifyThread(thread, require)
-    verifyMemory(process, pageBytes, require)
+    verifyMemory(process, rings, pageBytes, require)
     for (const { start, end, kind, offset, sharedMemory } of process.memory.mappings)
       if (kind === MappingKind.anonymousShared)
         require(offset + end - start <=
@@ -84,17 +88,22 @@ function verifyThread({ tid, registers, extendedState }: ThreadModel, require: R
 function verifyFamily(image: ImageModel, require: Require): void {
   const known = new Set<number>([0])
   const tids = new Set<number>()
-  for (const { pid, parentPid, threads } of [
-    ...image.processes,
-    ...image.zombies.map((zombie) => ({ ...zombie, threads: [{ tid: zombie.pid }] })),
-  ]) {
+  const verifyTid = (tid: number): void => {
+    require(tid > 0 && !tids.has(tid), `two threads have the id ${tid}, or none can have it`)
+    tids.add(tid)
+  }
+  for (const { pid, parentPid, threads } of image.processes) {
     require(threads[0]?.tid === pid, `process ${pid} has no leader`)
     require(known.has(parentPid), `process ${pid} is a child of ${parentPid}, which is not there`)
     known.add(pid)
-    for (const { tid } of threads) {
-      require(tid > 0 && !tids.has(tid), `two threads have the id ${tid}, or none can have it`)
-      tids.add(tid)
-    }
+    for (const { tid } of threads) verifyTid(tid)
+  }
+  // A zombie waits for a process that can reap it, which a zombie cannot.
+  known.delete(0)
+  for (const { pid, parentPid, status } of image.zombies) {
+    require(known.has(parentPid), `zombie ${pid} is a child of ${parentPid}, which is no process of the tree`)
+    require(isEnding(status), `zombie ${pid} cannot have ended with status 0x${status.toString(16)}`)
+    verifyTid(pid)
   }
   try {
     familyOf(image)
@@ -109,7 +118,7 @@ const isAligned = (address: bigint): boolean => address % PAGE_BYTES === 0n
 const liesIn = ({ fileOffset, pageCount }: PageRange, pageBytes: bigint): boolean =>
   fileOffset >= 0n && pageCount > 0n && fileOffset + pageCount * PAGE_BYTES <= pageBytes
 
-function verifyMemory({ pid, memory }: ProcessModel, pageBytes: bigint, require: Require): void {
+function verifyMemory({ pid, memory }: ProcessModel, rings: readonly Range[], pageBytes: bigint, require: Require): void {
   const mappings = memory.mappings.toSorted((a, b) => (a.start < b.start ? -1 : 1))
   mappings.forEach(({ start, end }, i) => {
     const before = mappings[i - 1]
@@ -119,6 +128,10 @@ function verifyMemory({ pid, memory }: ProcessModel, pageBytes: bigint, require:
       isAligned(end), `process ${pid} cannot have a mapping at 0x${start.toString(16)}`)
     require(start < end && (before === undefined || before.end <= start), `mappings of process ${pid} overlap at 0x${start.toString(16)}`)
   })
+  for (const mapping of mappings)
+    verifyKind(mapping, rings, (fits, otherwise) =>
+      require(fits, `the mapping of process ${pid} at 0x${mapping.start.toString(16)} ${otherwise}`),
+    )
   for (const range of memory.pages) {
     const what = `pages of process ${pid} at 0x${range.start.toString(16)}`
     require(liesIn(range, pageBytes), `${what} lie behind the end of the page file`)
@@ -129,6 +142,19 @@ function verifyMemory({ pid, memory }: ProcessModel, pageBytes: bigint, require:
       range.pageCount > 0n &&
       isMapped(mappings, range), `a guard of process ${pid} at 0x${range.start.toString(16)} belongs to no mapping`)
 }
+
+type Range = Pick<Mapping, 'start' | 'end'>
+
+/** It is of a kind that is known, and of a file where that is one of files. */
+function verifyKind({ start, end, kind, file }: Mapping, rings: readonly Range[], require: Require): void {
+  require(kinds.has(kind), `is of the unknown kind ${kind}`)
+  const ofFile = kind === MappingKind.filePrivate || kind === MappingKind.fileShared
+  require(ofFile === (file !== null), ofFile ? 'is of no file' : 'is of a file, and of a kind that has none')
+  const isRings = rings.some((ring) => ring.start <= start && end <= ring.end)
+  require(kind !== MappingKind.ioUring || isRings, 'is memory of an io_uring that is not there')
+}
+
+const kinds = new Set<number>(Object.values(MappingKind))
 
 /** By binary search: there may be thousands of both. @param mappings in order */
 function isMapped(mappings: readonly Mapping[], { start, pageCount }: PageRange): boolean {

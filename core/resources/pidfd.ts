@@ -9,7 +9,7 @@ import type { Status } from '../proc/status.js'
 import type { Cell } from '../program/bundle.js'
 import { defineKind } from './description.js'
 import type { DescriptionKind, Emitter, SeenDescription, SeenTree } from './description.js'
-import { emitEnding, hasDumpedCore } from './ending.js'
+import { emitEnding, hasDumpedCore, isEnding } from './ending.js'
 import { closeDescriptor, reopen } from './emission.js'
 import { O_ACCMODE, O_EXCL, O_LARGEFILE, O_PATH, O_RDWR } from './open-flags.js'
 import { refusal } from './refusal.js'
@@ -61,9 +61,10 @@ export const pidFd: DescriptionKind<unknown> = defineKind<PidFd>({
     return { pid: inner, thread: inner !== innermost(status, 'NStgid'), status: 0, process: 0n }
   },
 
-  verify({ pid }, { processes, zombies }, require) {
+  verify({ pid, status }, { processes, zombies }, require) {
     const tids = [...processes.flatMap(({ threads }) => threads.map(({ tid }) => tid)), ...zombies.map((zombie) => zombie.pid)]
     require(pid === 0 || tids.includes(pid), `leads to process ${pid}, which is not there`)
+    require(pid !== 0 || isEnding(status), `leads to a process that cannot have ended with status 0x${status.toString(16)}`)
   },
 
   leadsTo: ({ pid, thread }) => (pid === 0 ? undefined : thread ? 'threads' : 'processes'),

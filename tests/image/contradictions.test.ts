@@ -6,7 +6,8 @@ import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { decodeImage, encodeImage } from '../../dist/core/image/codec.js'
-import type { ImageModel, ProcessModel } from '../../dist/core/image/model.js'
+import { MappingKind } from '../../dist/core/image/model.js'
+import type { ImageModel, Mapping, ProcessModel, ZombieModel } from '../../dist/core/image/model.js'
 import { verifyStructure } from '../../dist/core/image/structure.js'
 import { checkpoint, closeCheckpointPool, type Host, openHost, openImage, ThawError } from '../../dist/core/index.js'
 import { rehearse } from '../../dist/core/restore/plan.js'
@@ -55,6 +56,25 @@ const onFirst = (change: (process: ProcessModel) => void) => (model: ImageModel)
 const onKind = (kind: string, change: (payload: Record<string, never>) => void) => (model: ImageModel) =>
   change(model.descriptions.find((description) => description.kind === kind)!.payload as Record<string, never>)
 
+const aZombie = ({ processes, zombies }: ImageModel): ZombieModel => {
+  const { pid, groupId, sessionId } = processes[0]!
+  if (zombies.length === 0) zombies.push({ pid: 4_100_000, parentPid: pid, groupId, sessionId, name: 'zombie', status: 0 })
+  return zombies[0]!
+}
+const onZombie = (change: (zombie: ZombieModel) => void) => (model: ImageModel) => change(aZombie(model))
+const onMapping = (kind: MappingKind, change: (mapping: Mapping) => void) =>
+  onFirst(({ memory }) => {
+    const mapping = memory.mappings.find((other) => other.kind === kind)
+    // The mixture may have no such mapping; a file's own kind is as good as any other that has one.
+    change(
+      mapping ??
+        Object.assign(
+          memory.mappings.find(({ file }) => file !== null)!,
+          { kind },
+        ),
+    )
+  })
+
 describe.each<[string, (model: ImageModel) => void, RegExp]>([
   ['a child without its parent', ({ processes }) => (processes.at(-1)!.parentPid = 4_000_000), /is a child of 4000000, which is not there/],
   ['two processes with one pid', ({ processes }) => (processes[1]!.pid = processes[0]!.pid), /has no leader|two threads have the id/],
@@ -77,6 +97,30 @@ describe.each<[string, (model: ImageModel) => void, RegExp]>([
     'a guard of no mapping',
     onFirst(({ memory }) => memory.guards.push({ start: 4096n, pageCount: 1n, fileOffset: 0n })),
     /a guard of process/,
+  ],
+  ['a zombie without a parent', onZombie((zombie) => (zombie.parentPid = 0)), /zombie \d+ is a child of 0, which is no process/],
+  ['a zombie that waits for itself', onZombie((zombie) => (zombie.parentPid = zombie.pid)), /which is no process of the tree/],
+  [
+    'a zombie that waits for a zombie',
+    (model) => model.zombies.push({ ...aZombie(model), pid: 4_000_000, parentPid: aZombie(model).pid }),
+    /which is no process/,
+  ],
+  ['a zombie that was stopped', onZombie((zombie) => (zombie.status = 19)), /cannot have ended with status 0x13/],
+  ['a zombie that ended by what is ignored', onZombie((zombie) => (zombie.status = 17)), /cannot have ended with status 0x11/],
+  ['a zombie that ended by a signal and on its own', onZombie((zombie) => (zombie.status = 0x109)), /cannot have ended with status 0x109/],
+  ['a zombie that ended by no signal', onZombie((zombie) => (zombie.status = 65)), /cannot have ended with status 0x41/],
+  ['a shared mapping of no file', onMapping(MappingKind.fileShared, (mapping) => (mapping.file = null)), /is of no file/],
+  ['a private mapping of no file', onMapping(MappingKind.filePrivate, (mapping) => (mapping.file = null)), /is of no file/],
+  [
+    'an anonymous mapping of a file',
+    onMapping(MappingKind.filePrivate, (mapping) => (mapping.kind = MappingKind.anonymous)),
+    /is of a file, and/,
+  ],
+  ['a mapping of another kind', onMapping(MappingKind.anonymous, (mapping) => (mapping.kind = 9 as MappingKind)), /of the unknown kind 9/],
+  [
+    'memory of no ring',
+    onMapping(MappingKind.anonymous, (mapping) => (mapping.kind = MappingKind.ioUring)),
+    /an io_uring that is not there/,
   ],
   ['shared memory that is not there', (model) => (model.sharedMemory = []), /shows no shared memory/],
   ['shared memory without a size', ({ sharedMemory }) => (sharedMemory[0]!.sizeBytes = 0n), /cannot have 0 bytes/],
