@@ -8,6 +8,7 @@ import { support as surveySharing } from './checkpoint/survey-sharing.js'
 import { support as surveySplit } from './checkpoint/survey-split.js'
 import { support as survey } from './checkpoint/survey.js'
 import { support as tree } from './checkpoint/tree.js'
+import { support as userDispatch } from './checkpoint/user-dispatch.js'
 import { support as clocks } from './resources/clocks.js'
 import { support as credentials } from './resources/credentials.js'
 import { support as deletedMapping } from './resources/deleted-mapping.js'
@@ -47,6 +48,7 @@ export const supports: readonly Support[] = [
   jobControl,
   survey,
   seize,
+  userDispatch,
   surveySharing,
   surveyNamespaces,
   surveySplit,

@@ -17,6 +17,7 @@ import { sharedTasks } from './survey-sharing.js'
 import { splitNamespaces } from './survey-split.js'
 import { surveyProcess } from './survey.js'
 import type { Support } from '../resources/support.js'
+import { refuseUserDispatch } from './user-dispatch.js'
 
 export const support: Support = {
   topic: 'task',
@@ -211,6 +212,7 @@ export class SeizedTree {
     this.#processes.set(pid, process)
     try {
       process.seize()
+      refuseUserDispatch(pid, process.tids)
     } catch (error) {
       if (must || !(isEnd(error) && isOver(pid))) throw error
       process.release()

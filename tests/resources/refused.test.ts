@@ -56,6 +56,8 @@ const refused: Readonly<Record<string, string>> = {
   'lease-of-deleted': 'THAW_FILE_LOCK',
   'memory-policy': 'THAW_MEMORY_POLICY',
   'ended-leader': 'THAW_ZOMBIE',
+  'user-dispatch': 'THAW_USER_DISPATCH',
+  'thread-dispatch': 'THAW_USER_DISPATCH',
   'child-network': 'THAW_SPLIT_TREE',
   'child-names': 'THAW_SPLIT_TREE',
   'child-cgroups': 'THAW_CGROUP_NAMESPACE',
