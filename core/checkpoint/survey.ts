@@ -20,6 +20,7 @@ export const support: Support = {
     THAW_32_BIT: '32-bit programs',
     THAW_KERNEL_THREAD: 'threads of the kernel',
     THAW_NAMESPACE_INIT: 'the init of a pid namespace',
+    THAW_EXIT_SIGNAL: 'children whose end is told by another signal than SIGCHLD, or by none',
     THAW_NO_GADGETS: 'programs without the code of a libc',
     THAW_THREAD_NAMESPACE: 'threads with namespaces of their own',
     THAW_THREAD_FILES: 'threads with a descriptor table of their own',
@@ -30,6 +31,8 @@ export const support: Support = {
 
 const PF_KTHREAD = 0x0020_0000
 const STAT_FLAGS = 9 - 3
+const STAT_EXIT_SIGNAL = 38 - 3
+const SIGCHLD = 17
 const ELFCLASS64 = 2
 
 /**
@@ -58,6 +61,8 @@ function look(pid: number, parentPid: number): SeenProcess {
   refuseRelatives(pid, refuse)
   if ((Number(readStat(pid)[STAT_FLAGS]) & PF_KTHREAD) !== 0) refuse('THAW_KERNEL_THREAD', 'it is a thread of the kernel.')
   refuseStates(pid, status, refuse)
+  // Whoever a root's parent is, the copy's is another.
+  if (parentPid !== 0) refuseExitSignal(pid, name)
   refuseUntraceable(pid, refuse)
   refuse32Bit(pid, refuse)
   refuseNamespaces(pid, refuse)
@@ -103,6 +108,18 @@ function refuseStates(pid: number, status: Status, refuse: Refuse): void {
   if (state.startsWith('T')) refuseUnmoved(pid)
   const filtered = whyNotSeccomp(pid)
   if (filtered !== undefined) refuse('THAW_SECCOMP', filtered)
+}
+
+/** Of a child of the tree, zombie or not. @throws UnsupportedError THAW_EXIT_SIGNAL */
+export function refuseExitSignal(pid: number, name: string): void {
+  const signal = Number(readStat(pid)[STAT_EXIT_SIGNAL])
+  // -1 is of a thread that has taken the leader's place just now.
+  if (signal === SIGCHLD || signal < 0) return
+  throw new UnsupportedError(
+    'THAW_EXIT_SIGNAL',
+    `Cannot checkpoint pid ${pid} (${name}): its parent is told of its end by ${signal === 0 ? 'no signal' : `signal ${signal}`}, not by SIGCHLD, which is not carried. Start it by fork, or by clone with SIGCHLD.`,
+    { pid },
+  )
 }
 
 const otherThreads = (pid: number): boolean => readdirSync(`/proc/${pid}/task`).length > 1

@@ -15,7 +15,7 @@ import { SeizedProcess } from './seize.js'
 import { RunQueueClocks } from './sleep.js'
 import { sharedTasks } from './survey-sharing.js'
 import { splitNamespaces } from './survey-split.js'
-import { surveyProcess } from './survey.js'
+import { refuseExitSignal, surveyProcess } from './survey.js'
 import type { Support } from '../resources/support.js'
 import { refuseUserDispatch } from './user-dispatch.js'
 
@@ -181,6 +181,7 @@ function zombie(pid: number, parent: SeenProcess): ZombieModel {
       `Cannot checkpoint pid ${parent.pid} (${parent.name}): its child ${pid} (${name}) has dumped core and waits to be reaped, which is not carried.`,
       { pid },
     )
+  refuseExitSignal(pid, name)
   return {
     pid: innermost(status, 'NSpid'),
     parentPid: parent.innerPid,
