@@ -9,6 +9,7 @@ import { support as surveySplit } from './checkpoint/survey-split.js'
 import { support as survey } from './checkpoint/survey.js'
 import { support as tree } from './checkpoint/tree.js'
 import { support as userDispatch } from './checkpoint/user-dispatch.js'
+import { support as writeExec } from './checkpoint/write-exec.js'
 import { support as clocks } from './resources/clocks.js'
 import { support as credentials } from './resources/credentials.js'
 import { support as deletedMapping } from './resources/deleted-mapping.js'
@@ -49,6 +50,7 @@ export const supports: readonly Support[] = [
   survey,
   seize,
   userDispatch,
+  writeExec,
   surveySharing,
   surveyNamespaces,
   surveySplit,

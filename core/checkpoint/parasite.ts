@@ -14,6 +14,7 @@ import { signalWith } from '../program/siginfo.js'
 import type { HomeCall, Injection } from './injection.js'
 import { ALL_SIGNALS, syscallNumber } from './injection.js'
 import { bitOf } from './unheard-signal.js'
+import { mapWriteExec } from './write-exec.js'
 
 const PAGE = 4096
 const PROT_READ_WRITE_EXEC = 7n
@@ -112,7 +113,9 @@ export const homeCalls = (region: bigint, sizeBytes: number): HomeCall[] => [[sy
 export function runParasite<T>(injection: Injection, program: ParasiteProgram, memFd: number, read: (results: ParasiteResults) => T): T {
   const image = program.encode()
   const region = program.entry
-  injection.must('mmap', region, BigInt(image.length), PROT_READ_WRITE_EXEC, MAP_PRIVATE_ANONYMOUS | MAP_FIXED_NOREPLACE, -1n, 0n)
+  mapWriteExec(() =>
+    injection.must('mmap', region, BigInt(image.length), PROT_READ_WRITE_EXEC, MAP_PRIVATE_ANONYMOUS | MAP_FIXED_NOREPLACE, -1n, 0n),
+  )
   try {
     native.writeAt(memFd, region, image)
     program.run(injection)

@@ -61,6 +61,7 @@ const refused: Readonly<Record<string, string>> = {
   'exit-signal': 'THAW_EXIT_SIGNAL',
   'no-exit-signal': 'THAW_EXIT_SIGNAL',
   'zombie-signal': 'THAW_EXIT_SIGNAL',
+  'write-exec': 'THAW_WRITE_EXEC',
   'child-network': 'THAW_SPLIT_TREE',
   'child-names': 'THAW_SPLIT_TREE',
   'child-cgroups': 'THAW_CGROUP_NAMESPACE',
