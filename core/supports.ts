@@ -6,6 +6,7 @@ import { support as sleep } from './checkpoint/sleep.js'
 import { support as surveyNamespaces } from './checkpoint/survey-namespaces.js'
 import { support as surveySharing } from './checkpoint/survey-sharing.js'
 import { support as surveySplit } from './checkpoint/survey-split.js'
+import { support as surveyThreads } from './checkpoint/survey-threads.js'
 import { support as survey } from './checkpoint/survey.js'
 import { support as tree } from './checkpoint/tree.js'
 import { support as userDispatch } from './checkpoint/user-dispatch.js'
@@ -51,6 +52,7 @@ export const supports: readonly Support[] = [
   seize,
   userDispatch,
   writeExec,
+  surveyThreads,
   surveySharing,
   surveyNamespaces,
   surveySplit,

@@ -9,6 +9,7 @@ import type { SeenProcess } from '../resources/description.js'
 import { refuseUnmoved } from '../resources/job-control.js'
 import { whyNotSeccomp } from '../resources/seccomp/access.js'
 import { refuseNamespaces, refuseUnsharedThreads } from './survey-namespaces.js'
+import { refuseThreadTraits } from './survey-threads.js'
 import type { Support } from '../resources/support.js'
 
 export const support: Support = {
@@ -67,6 +68,7 @@ function look(pid: number, parentPid: number): SeenProcess {
   refuse32Bit(pid, refuse)
   refuseNamespaces(pid, refuse)
   refuseUnsharedThreads(pid, refuse)
+  refuseThreadTraits(pid, refuse)
   const innerPid = innermost(status, 'NSpid')
   if (innerPid === 1) refuse('THAW_NAMESPACE_INIT', 'it is the init of its pid namespace. Checkpoint the process that it runs instead.')
   const rootPath = reachableRoot(pid)

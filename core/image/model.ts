@@ -67,7 +67,8 @@ export interface ProcessModel {
   personality: number
   subreaper: boolean
   dumpable: boolean
-  thpDisabled: boolean
+  /** As PR_GET_THP_DISABLE tells: 0, 1, or more with its flags. */
+  thpDisabled: number
   membarrier: number
   coredumpFilter: number
   memoryMerge: boolean
@@ -95,6 +96,7 @@ export interface ThreadModel {
   timerSlack: bigint
   machineCheckPolicy: number
   timeStampCounter: number
+  ioFlusher: boolean
   timeLimit: TimeLimit | null
   seccomp: SeccompModel | null
 }
@@ -134,6 +136,8 @@ export interface Scheduling {
   nice: number
   ioPriority: number
   affinity: Uint8Array
+  /** Nanoseconds of a time slice that was asked for; 0: the kernel's own. */
+  slice: bigint
 }
 
 export interface Credentials {

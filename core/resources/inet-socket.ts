@@ -25,6 +25,9 @@ export const inetSocket: DescriptionKind<unknown> = defineKind<InetSocket>({
   support: {
     topic: 'sockets',
     carried: 'unconnected sockets',
+    conditions: [
+      'Programs that choose among the sockets of a shared port (`SO_ATTACH_REUSEPORT_CBPF`, `SO_ATTACH_REUSEPORT_EBPF`) are lost: nothing tells of them.',
+    ],
     refused: { THAW_SOCKET_FILTER: 'TCP sockets with a packet filter; eBPF filters of sockets' },
   },
 

@@ -16,6 +16,7 @@ const PR_SET_DUMPABLE = 4
 const PR_SET_CHILD_SUBREAPER = 36
 const PR_GET_CHILD_SUBREAPER = 37
 const PR_SET_THP_DISABLE = 41
+const PR_GET_THP_DISABLE = 42
 const PR_SET_MEMORY_MERGE = 67
 const PR_GET_MEMORY_MERGE = 68
 const ARCH_GET_XCOMP_PERM = 0x1022
@@ -51,13 +52,15 @@ export function askProcessSettings(program: Program, pid: number, status: Status
   const permitted = program.bundle.allocate(8)
   // Since Linux 5.16: before that nothing has to be asked for.
   program.call('arch_prctl', [ARCH_GET_XCOMP_PERM, permitted], 'any')
+  // Which kinds are still to be had (since Linux 6.18), /proc does not tell.
+  const thpDisabled = program.call('prctl', [PR_GET_THP_DISABLE, 0, 0, 0, 0])
   const lockedBefore = lockedMemory(status)
   return (results) => ({
     memoryMerge: results.cell(memoryMerge) === 1n,
     futureLocks: futureLocks(pid, program.bundle.base, lockedBefore),
     oomScoreAdjustment: Number(readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8')),
     coredumpFilter: Number.parseInt(readFileSync(`/proc/${pid}/coredump_filter`, 'utf8'), 16),
-    thpDisabled: status.get('THP_enabled') === '0',
+    thpDisabled: Number(results.cell(thpDisabled)),
     subreaper: results.bytes(subreaper, 4)[0] === 1,
     dumpable: results.cell(dumpable) === 1n,
     personality: Number(results.cell(personality)),
@@ -91,7 +94,7 @@ export function emitProcessSettings(program: Program, settings: ProcessSettings,
     if ((settings.permittedFeatures & TILE_DATA) !== 0n) program.call('arch_prctl', [ARCH_REQ_XCOMP_PERM, TILE_DATA_BIT])
     if (settings.subreaper) program.call('prctl', [PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0])
     if (settings.memoryMerge) program.call('prctl', [PR_SET_MEMORY_MERGE, 1, 0, 0, 0])
-    if (settings.thpDisabled) program.call('prctl', [PR_SET_THP_DISABLE, 1, 0, 0, 0])
+    if (settings.thpDisabled !== 0) program.call('prctl', [PR_SET_THP_DISABLE, 1, settings.thpDisabled & ~1, 0, 0])
     for (let bit = 0; bit < 32; bit++) if ((settings.membarrier & (1 << bit)) !== 0) program.call('membarrier', [1 << bit, 0, 0])
     if (settings.oomScoreAdjustment !== ownOom) emitWrite(program, '/proc/self/oom_score_adj', String(settings.oomScoreAdjustment))
     if (settings.coredumpFilter !== DEFAULT_COREDUMP_FILTER)

@@ -1,16 +1,23 @@
 /**
  * What only a thread itself can tell of itself, or keeps for itself: alternate signal stack, clear-tid address, robust list, rseq, name,
- * parent-death signal, timer slack, machine-check policy, use of the time stamp counter, seccomp.
+ * parent-death signal, timer slack, machine-check policy, use of the time stamp counter, seccomp, whether it writes out what others wait for.
  */
 import { readFileSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import type { ParasiteResults } from '../checkpoint/parasite.js'
 import type { ThreadModel } from '../image/model.js'
+import { readStat } from '../proc/status.js'
 import type { Program } from '../program/program.js'
 import { collectSeccomp } from './seccomp.js'
 import type { Support } from './support.js'
 
-export const support: Support = { topic: 'task', carried: 'names, robust lists' }
+export const support: Support = {
+  topic: 'task',
+  carried: 'names, robust lists',
+  conditions: [
+    'Landlock domains are lost: nothing tells that a process has one. What sets `PR_SET_IO_FLUSHER` takes CAP_SYS_RESOURCE to be restored.',
+  ],
+}
 
 const PR_SET_PDEATHSIG = 1
 const PR_GET_PDEATHSIG = 2
@@ -25,6 +32,10 @@ const PR_MCE_KILL_GET = 34
 const PR_MCE_KILL_SET = 1
 const PR_MCE_KILL_DEFAULT = 2
 const PR_TSC_ENABLE = 1
+const PR_SET_IO_FLUSHER = 57
+/** PF_MEMALLOC_NOIO and PF_LOCAL_THROTTLE, which it sets (include/linux/sched.h): to ask for it takes CAP_SYS_RESOURCE. */
+const PF_IO_FLUSHER = 0x0018_0000
+const STAT_FLAGS = 9 - 3
 const STACK_T_BYTES = 24
 const WORD_BYTES = 8
 const DEFAULT_TIMER_SLACK = 50_000n
@@ -43,6 +54,7 @@ export type ThreadSettings = Pick<
   | 'machineCheckPolicy'
   | 'timeStampCounter'
   | 'seccomp'
+  | 'ioFlusher'
 >
 
 /** What only the thread itself can tell. */
@@ -83,6 +95,7 @@ export function collectThreadSettings(pid: number, tid: number, asked: AskedSett
     ...asked,
     name: readFileSync(`/proc/${pid}/task/${tid}/comm`, 'utf8').replace(/\n$/, ''),
     seccomp: collectSeccomp(pid, tid),
+    ioFlusher: (Number(readStat(pid, tid)[STAT_FLAGS]) & PF_IO_FLUSHER) === PF_IO_FLUSHER,
     robustList: robust.head,
     robustListBytes: robust.length,
     rseq: rseq.pointer === 0n ? null : rseq,
@@ -98,6 +111,7 @@ export function emitThreadSettings(program: Program, thread: ThreadModel): void 
     if (thread.machineCheckPolicy !== PR_MCE_KILL_DEFAULT)
       program.call('prctl', [PR_MCE_KILL, PR_MCE_KILL_SET, thread.machineCheckPolicy, 0, 0])
     if (thread.timeStampCounter !== PR_TSC_ENABLE) program.call('prctl', [PR_SET_TSC, thread.timeStampCounter, 0, 0, 0])
+    if (thread.ioFlusher) program.call('prctl', [PR_SET_IO_FLUSHER, 1, 0, 0, 0])
     // Last: from here on the kernel writes the processor's number into the thread's memory whenever it moves.
     if (thread.rseq !== null) program.call('rseq', [thread.rseq.pointer, thread.rseq.sizeBytes, 0, thread.rseq.signature])
   })

@@ -7,7 +7,7 @@ import { readCredentials } from '../resources/credentials.js'
 
 export interface Own {
   readonly credentials: Credentials
-  readonly scheduling: Scheduling
+  readonly scheduling: Omit<Scheduling, 'slice'>
   readonly oomScoreAdjustment: number
 }
 
