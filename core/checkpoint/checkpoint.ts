@@ -68,13 +68,21 @@ export async function checkpointTree(
   const step = options.onStep ?? ((): void => undefined)
   step('survey')
   using tree = new Tree(root)
-  const [first] = tree.processes
+  let commits = false
+  const commitLast: Commit = (image) => {
+    commits = true
+    return commit(image)
+  }
   try {
     using rehearsed = rehearse(tree, options)
     step('freeze')
-    return await freezeAndRead(tree, rehearsed, options, step, commit)
+    return await freezeAndRead(tree, rehearsed, options, step, commitLast)
   } catch (error) {
-    throw error instanceof ThawError || first === undefined || !hasEnded(first) ? error : endedMeanwhile(first, error)
+    if (error instanceof ThawError) throw error
+    // A full disk has nothing to do with somebody who has just ended, in a tree that runs on.
+    const tellsOfTask = !commits || (error as NodeJS.ErrnoException).code === 'ESRCH'
+    const ended = tellsOfTask ? tree.processes.find(hasEnded) : undefined
+    throw ended === undefined ? error : endedMeanwhile(ended, error)
   }
 }
 
