@@ -33,6 +33,7 @@ import { support as rseq } from './resources/rseq.js'
 import { support as scheduling } from './resources/scheduling.js'
 import { support as seccomp } from './resources/seccomp.js'
 import { support as sharedMemory } from './resources/shared-memory.js'
+import { support as sharedOutside } from './resources/shared-outside.js'
 import { support as signalActions } from './resources/signal-actions.js'
 import { support as sysvSegment } from './resources/sysv-segment.js'
 import { support as sysvSemaphores } from './resources/sysv-semaphores.js'
@@ -71,6 +72,7 @@ export const supports: readonly Support[] = [
   seccomp,
   mappings,
   sharedMemory,
+  sharedOutside,
   sysvSegment,
   deletedMapping,
   protectionKeys,

@@ -19,6 +19,7 @@ import { familyOf } from '../restore/family.js'
 import { refuseBeyondLimit } from '../restore/open-files.js'
 import { Refusals } from '../resources/refusal.js'
 import { SharedMemories } from '../resources/shared-memory.js'
+import { refuseSharedOutside } from '../resources/shared-outside.js'
 import { collectQueues } from '../resources/sysv-queue.js'
 import { collectSemaphores } from '../resources/sysv-semaphores.js'
 import { collectSegments } from '../resources/sysv-segment.js'
@@ -123,6 +124,7 @@ function look({ processes }: Tree, options: CheckpointOptions): Rehearsed {
   const refusals = new Refusals()
   refusals.gather(() => collectDescriptions(tree))
   refusals.gather(() => refuseBeyondLimit(tree, seen.descriptors))
+  refusals.gather(() => refuseSharedOutside(tree))
   refusals.gather(() => collectSegments(tree))
   refusals.gather(() => collectSemaphores(tree))
   refusals.gather(() => collectQueues(tree))

@@ -66,6 +66,12 @@ const refused: Readonly<Record<string, string>> = {
   utilization: 'THAW_UTILIZATION',
   speculation: 'THAW_SPECULATION',
   'core-cookie': 'THAW_CORE_COOKIE',
+  'outside-memory': 'THAW_SHARED_OUTSIDE',
+  'outside-memfd': 'THAW_SHARED_OUTSIDE',
+  'outside-mapped-memfd': 'THAW_SHARED_OUTSIDE',
+  'outside-deleted': 'THAW_SHARED_OUTSIDE',
+  'outside-eventfd': 'THAW_SHARED_OUTSIDE',
+  'outside-epoll': 'THAW_SHARED_OUTSIDE',
   'child-network': 'THAW_SPLIT_TREE',
   'child-names': 'THAW_SPLIT_TREE',
   'child-cgroups': 'THAW_CGROUP_NAMESPACE',
@@ -92,6 +98,12 @@ for (const [kind, code] of Object.entries(refused)) {
     expect(await program.check()).toEqual(['ok'])
   })
 }
+
+test('what somebody outside has and cannot change is not refused, nor what is alike only', async () => {
+  await using program = await FixtureProgram.start('refused', { args: ['outside-alike'] })
+  await using _image = (await checkpoint(program.pid)).image
+  expect(await program.check()).toEqual(['ok'])
+})
 
 test('a process that waits in vfork is refused by name, and goes on waiting', async () => {
   await using program = await FixtureProgram.start('refused', { args: ['vfork'] })
