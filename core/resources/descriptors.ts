@@ -35,6 +35,7 @@ export interface SeenDescriptor {
 
 /** All descriptors of the processes. `dispose` closes the duplicates that kinds asked for. */
 export interface SeenDescriptors extends Disposable {
+  readonly descriptors: readonly SeenDescriptor[]
   readonly descriptions: readonly SeenDescription[]
   readonly inFlight: SeenTree['inFlight']
   readonly ofFile: SeenTree['ofFile']
@@ -44,6 +45,7 @@ export interface SeenDescriptors extends Disposable {
 }
 
 export function seeDescriptors(processes: readonly SeenProcess[]): SeenDescriptors {
+  const descriptors: SeenDescriptor[] = []
   const descriptions: SeenDescription[] = []
   const duplicates: number[] = []
   const files = new Lists<string, SeenDescription>()
@@ -64,11 +66,13 @@ export function seeDescriptors(processes: readonly SeenProcess[]): SeenDescripto
       const same = candidates.find((other) => native.kcmp(process.pid, other.process.pid, KCMP_FILE, fd, other.fd) === 0)
       if (same === undefined) discover(seen)
       const descriptor = { process, fd, closeOnExec, info: seen.info, description: same ?? seen }
+      descriptors.push(descriptor)
       table.set(fd, descriptor)
       holders.add(descriptor.description, descriptor)
     }
   }
   return {
+    descriptors,
     descriptions,
     ofFile: (status) => files.of(fileKey(status)),
     holdersOf: (description) => holders.of(description),
