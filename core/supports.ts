@@ -25,6 +25,7 @@ import { support as limits } from './resources/limits.js'
 import { support as mappings } from './resources/mappings.js'
 import { support as memfd } from './resources/memfd.js'
 import { support as memoryPolicy } from './resources/memory-policy.js'
+import { support as owner } from './resources/owner.js'
 import { support as pendingSignals } from './resources/pending-signals.js'
 import { support as posixTimers } from './resources/posix-timers.js'
 import { support as processSettings } from './resources/process-settings.js'
@@ -82,6 +83,7 @@ export const supports: readonly Support[] = [
   memfd,
   descriptors,
   openFiles,
+  owner,
   fileLocks,
   clocks,
   sysvSemaphores,

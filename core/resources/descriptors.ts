@@ -11,6 +11,7 @@ import { homeOf } from './description.js'
 import type { DescriptionKind, SeenDescription, SeenProcess, SeenTree } from './description.js'
 import { refuseStrayRings } from './io-uring/mappings.js'
 import { describe, kindOf } from './kinds.js'
+import { collectOwner } from './owner.js'
 import { refusal, Refusals } from './refusal.js'
 import { discoverInFlight } from './unix/queue.js'
 import type { Support } from './support.js'
@@ -22,8 +23,6 @@ export const support: Support = {
 
 const KCMP_FILE = 0
 const CLOCK_MONOTONIC = 1
-const F_GETSIG = 11
-const F_GETOWN_EX = 16
 
 export interface SeenDescriptor {
   readonly process: SeenProcess
@@ -209,7 +208,7 @@ function collectDescription(seen: SeenDescription, tree: SeenTree): DescriptionM
   }
   const payload = kind.collect(seen, tree)
   refuseStrayLock(seen, kind)
-  return { id: seen.id, flags: seen.info.flags, ...ownership(seen, tree), kind: kind.name, payload }
+  return { id: seen.id, flags: seen.info.flags, ...collectOwner(seen, tree), kind: kind.name, payload }
 }
 
 /** flock(2) takes whatever is open. */
@@ -221,18 +220,6 @@ function refuseStrayLock(seen: SeenDescription, kind: DescriptionKind<unknown>):
       `is ${describe(seen)} with a lock on it, which is carried of files and folders only`,
       'Release it in the warm-up.',
     )
-}
-
-/** F_SETOWN and F_SETSIG: only read where they can have been set, that is never for O_PATH. */
-function ownership(seen: SeenDescription, tree: SeenTree): { ownerType: number; owner: number; signal: number } {
-  const O_PATH = 0o10000000
-  if ((seen.info.flags & O_PATH) !== 0) return { ownerType: 0, owner: 0, signal: 0 }
-  const fd = seen.duplicate()
-  const bytes = new Uint8Array(8)
-  native.fcntlBuffer(fd, F_GETOWN_EX, bytes)
-  const [ownerType = 0, owner = 0] = new Int32Array(bytes.buffer)
-  const inner = tree.processes.find(({ pid }) => pid === Math.abs(owner))?.innerPid ?? owner
-  return { ownerType, owner: owner === 0 ? 0 : inner, signal: native.fcntl(fd, F_GETSIG) }
 }
 
 export function descriptorModels(seen: SeenDescriptors, process: SeenProcess): DescriptorModel[] {

@@ -1,10 +1,10 @@
 /** Descriptors: every description is opened once, out of the way, then dup3ed to its numbers. */
 import type { DescriptionModel } from '../image/model.js'
-import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import type { Emitter } from '../resources/description.js'
 import { turnsOfLateSets } from '../resources/epoll.js'
 import { kindNamed } from '../resources/kinds.js'
+import { emitOwner } from '../resources/owner.js'
 import { Emitters } from './emitters.js'
 import { HandOver } from './hand-over.js'
 import type { Receiver } from './hand-over.js'
@@ -16,11 +16,8 @@ const O_CLOEXEC = 0o2000000
 const O_PATH = 0o10000000
 const F_DUPFD_CLOEXEC = 1030
 const F_SETFL = 4
-const F_SETSIG = 10
-const F_SETOWN_EX = 15
 /** O_APPEND, O_NONBLOCK, O_DIRECT, O_NOATIME: what F_SETFL sets. Kinds open without waiting, whatever the description is like. */
 const SETTABLE_FLAGS = 0o2000 | 0o4000 | 0o40000 | 0o1000000
-const O_ASYNC = 0o20000
 
 /**
  * Descriptions belong to the tree, numbers to a process. The first process opens everything and is forked with it; each process then puts
@@ -38,7 +35,7 @@ export class Descriptors {
     this.#planning = planning
     this.#emitters = new Emitters(planning)
     this.#turns = turnsOfLateSets(planning.image.descriptions)
-    this.#leads = new Leads(planning.image.descriptions)
+    this.#leads = new Leads(planning.image)
     for (const id of this.#leads.ids) this.#emitters.opened.set(id, planning.bundle.cell(`lead ${id}`))
     this.#placements = new Placements(planning.image)
     this.#handOver = new HandOver(planning, this.#leads.ids.size === 0 ? [] : this.#receivers())
@@ -200,20 +197,11 @@ export class Descriptors {
       if (!isHome && kind.armEach === undefined) continue
       this.#for(program, description, () => {
         const self = emitter.descriptorOf(description.id)
-        if (isHome) this.#emitOwnership(program, description, numbers[0]?.fd ?? self)
+        if (isHome) emitOwner(program, description, numbers[0]?.fd ?? self, SETTABLE_FLAGS)
         if (isHome) kind.arm?.(description.payload, emitter, numbers, self)
         kind.armEach?.(description.payload, emitter, numbers, { pid, isHome }, self)
       })
     }
-  }
-
-  /** Who gets its signals must be there; and the number that they tell (si_fd) is the one that this is set through. */
-  #emitOwnership(program: Program, { flags, ownerType, owner, signal }: DescriptionModel, fd: Cell | number): void {
-    if ((flags & O_PATH) !== 0) return
-    const owned = new Uint8Array(Int32Array.of(ownerType, owner).buffer)
-    if (owner !== 0) program.call('fcntl', [fd, F_SETOWN_EX, program.bundle.bytes(owned)])
-    if (signal !== 0) program.call('fcntl', [fd, F_SETSIG, signal])
-    if ((flags & O_ASYNC) !== 0) program.call('fcntl', [fd, F_SETFL, flags & (SETTABLE_FLAGS | O_ASYNC)])
   }
 
   #isHome(description: DescriptionModel, processIndex: number): boolean {

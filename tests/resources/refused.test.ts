@@ -16,6 +16,7 @@ const refused: Readonly<Record<string, string>> = {
   inotify: 'THAW_INOTIFY_EVENTS',
   'lock-on-a-pipe': 'THAW_FILE_LOCK',
   fanotify: 'THAW_DESCRIPTOR',
+  'owner-outside': 'THAW_OWNER_OUTSIDE',
   pidfd: 'THAW_PIDFD_OUTSIDE',
   'pidfd-locked': 'THAW_PIDFD_MARKED',
   'pidfd-core': 'THAW_PIDFD_CORE',
