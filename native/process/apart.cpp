@@ -4,10 +4,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <csignal>
-#include <memory>
-
 #include "base/sys_error.hpp"
+#include "process/clone.hpp"
 
 namespace thaw {
 
@@ -30,17 +28,8 @@ int run_child(void* argument) {
 
 void run_apart(void (*work)(void*), void* argument) {
   Call call{work, argument};
-  constexpr size_t stack_bytes = 64 * 1024;
-  const auto stack = std::make_unique<char[]>(stack_bytes);
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  // As vfork, in our memory, but no thread of ours. Without a signal at its end: nobody here waits for children in general.
-  const int pid = clone(run_child, stack.get() + stack_bytes, CLONE_VM | CLONE_VFORK | CLONE_FILES, &call);
-  const int err = errno;
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (pid < 0) throw SysError{err, "clone"};
+  // Without a signal at its end: nobody here waits for children in general.
+  const int pid = clone_into_our_memory(run_child, &call, CLONE_FILES);
   uninterrupted([&] { return waitpid(pid, nullptr, __WALL); });
 }
 

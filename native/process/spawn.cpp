@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <memory>
 
+#include "process/clone.hpp"
 #include "trace/attach.hpp"
 
 namespace thaw {
@@ -22,22 +22,6 @@ struct Plan {
   std::vector<int>& moved;  // scratch: the child must not allocate
   int err = 0;
   const char* syscall = nullptr;
-};
-
-/** All signals blocked: a handler that ran in the child would run on our memory. */
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_;
 };
 
 }  // namespace
@@ -88,17 +72,9 @@ Spawned spawn_process(const std::string& file, const std::vector<std::string>& a
   std::vector<int> moved(descriptors.size());
   Plan plan{file.c_str(), argv.data(), descriptors, moved};
 
-  constexpr size_t stack_bytes = 64 * 1024;
-  const auto stack = std::make_unique<char[]>(stack_bytes);
   int pidfd = -1;
-  int pid;
-  {
-    const SignalsBlocked blocked;
-    // As vfork: we stand still until the child has executed the program or is gone, whatever the size of this process.
-    // libuv waits for its own children by pid only, so that the SIGCHLD of this one passes it by.
-    pid = clone(run_child, stack.get() + stack_bytes, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &plan, &pidfd);
-    if (pid < 0) throw SysError{errno, "clone"};
-  }
+  // libuv waits for its own children by pid only, so that the SIGCHLD of this one passes it by.
+  const int pid = clone_into_our_memory(run_child, &plan, CLONE_PIDFD | SIGCHLD, &pidfd);
   Spawned spawned{{pid}, UniqueFd(pidfd)};
   if (plan.syscall != nullptr) {
     wait_for_report(spawned.pid);
