@@ -117,14 +117,14 @@ const MOST_ENDS = 64
 /** Of a running tree, only what can be refused is of interest. */
 const unasked = { frozen: false, keepContent: () => undefined, askInside: () => undefined } as const
 
-function look({ processes }: Tree, options: CheckpointOptions): Rehearsed {
+function look({ processes, init }: Tree, options: CheckpointOptions): Rehearsed {
   outsideSessions(processes, options.shellJob ?? false)
   using seen = seeDescriptors(processes)
   const tree = seenTree(processes, seen, { ...unasked, options: { tcp: options.tcp ?? 'refuse' } }, [])
   const refusals = new Refusals()
   refusals.gather(() => collectDescriptions(tree))
   refusals.gather(() => refuseBeyondLimit(tree, seen.descriptors))
-  refusals.gather(() => refuseSharedOutside(tree))
+  refusals.gather(() => refuseSharedOutside(tree, init))
   refusals.gather(() => collectSegments(tree))
   refusals.gather(() => collectSemaphores(tree))
   refusals.gather(() => collectQueues(tree))

@@ -37,6 +37,12 @@ export interface SleepUntil {
   readonly call?: bigint
 }
 
+interface Noted {
+  readonly sleep: Sleep | undefined
+  /** When it was interrupted, right after. */
+  readonly interrupted: bigint
+}
+
 interface Stop {
   readonly at: bigint
   /** That the freeze ended. */
@@ -101,7 +107,7 @@ export class SeizedProcess {
     }
     this.tids.push(tid)
     // Right before: what it does in between is not known.
-    const sleep = noteSleep(this.pid, tid)
+    const noted: Noted = { sleep: noteSleep(this.pid, tid), interrupted: native.clockGettime(CLOCK_MONOTONIC) }
     native.interrupt(tid)
     const stop = this.#stopOf(tid)
     if (stop === undefined) {
@@ -110,7 +116,7 @@ export class SeizedProcess {
     } else {
       if (this.#stop !== 0 && stop !== this.#stop) throw isBeingStopped(this.pid)
       this.#stop = stop
-      this.#noteStop(tid, sleep)
+      this.#noteStop(tid, noted)
     }
     if (stop === undefined && tid === this.pid) throw diedMeanwhile(tid)
   }
@@ -125,26 +131,29 @@ export class SeizedProcess {
     }
   }
 
-  #noteStop(tid: number, noted: Sleep | undefined): void {
-    for (let tries = 0, sleep = noted; ; tries++) {
+  #noteStop(tid: number, noted: Noted): void {
+    for (let tries = 0, { sleep, interrupted } = noted; ; tries++) {
+      // In this order: the kernel waits until the thread is off its processor.
       const registers = native.getRegisters(tid)
-      const known = sleep !== undefined && isIn(registers, sleep.call) && sleptOn(this.pid, tid, sleep) ? sleep : undefined
-      this.#stops.set(tid, { at: native.clockGettime(CLOCK_MONOTONIC), sleep: known })
-      if (known !== undefined || tries === MOST_PASSES || this.#stop !== SIGTRAP || !isRestarting(registers)) return
+      const at = native.clockGettime(CLOCK_MONOTONIC)
+      const known = sleep !== undefined && isIn(registers, sleep.call) && sleptOn(this.pid, tid, sleep, at - interrupted)
+      this.#stops.set(tid, { at, sleep: known ? sleep : undefined })
+      if (known || tries === MOST_PASSES || this.#stop !== SIGTRAP || !isRestarting(registers)) return
       // On its way back into a call that it was interrupted in: which one, only its sleep tells.
-      sleep = this.#letSleep(tid)
+      ;({ sleep, interrupted } = this.#letSleep(tid))
     }
   }
 
-  #letSleep(tid: number): Sleep | undefined {
+  #letSleep(tid: number): Noted {
     native.resume(tid)
     const until = native.clockGettime(CLOCK_MONOTONIC) + TO_SLEEP_NS
     let sleep: Sleep | undefined
     while ((sleep = noteSleep(this.pid, tid)) === undefined && native.clockGettime(CLOCK_MONOTONIC) < until);
+    const interrupted = native.clockGettime(CLOCK_MONOTONIC)
     native.interrupt(tid)
     if (!stopped(tid, SIGTRAP))
       throw new CheckpointError('THAW_PROCESS_DIED', `Thread ${tid} was killed during the checkpoint.`, { pid: tid })
-    return sleep
+    return { sleep, interrupted }
   }
 
   /** Lets every thread go on, or stays stopped with SIGSTOP where asked. Threads that died meanwhile are passed over. */
@@ -169,11 +178,13 @@ export class SeizedProcess {
 function awaitDeath(tid: number): void {
   const until = native.clockGettime(CLOCK_MONOTONIC) + TO_STOP_NS
   try {
-    for (;;) {
+    for (let looks = 0; ; looks++) {
       const status = native.wait(tid, true)
       if (status !== null && status.kind !== 'stopped') return
-      if (native.clockGettime(CLOCK_MONOTONIC) > until) return
-      if (status === null) pause(1)
+      if (looks < LOOKS_WITHOUT_PAUSE) native.syscall('sched_yield', [])
+      // However long it takes to die: only who has ended, and is not told of, has ended alone.
+      else if (native.clockGettime(CLOCK_MONOTONIC) > until && hasEnded(tid, tid)) return
+      else pause(1)
     }
   } catch (error) {
     if ((error as SystemError).code !== 'ECHILD') throw error

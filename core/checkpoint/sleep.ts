@@ -47,8 +47,6 @@ const LEAST_ADDRESS = 4096n
 /** sched_setaffinity(2) wants a multiple of 8; 8192 processors. */
 const AFFINITY_BYTES = 1024
 const LOOKS = 4
-/** Of its own time on the processor: far more than to wake up and stop. */
-const TO_STOP_NS = 250_000n
 
 /** The registers with the number of the call that a thread was in, where they say restart_syscall: the kernel goes on with it either way. */
 export function asFirstMade(registers: BigUint64Array, call: bigint | undefined): BigUint64Array {
@@ -84,11 +82,11 @@ export function noteSleep(pid: number, tid: number): Sleep | undefined {
 
 /**
  * Whether the thread, stopped by now, has slept in one go since it was noted: it has gone to sleep once more, in its stop, and has not run for longer
- * than it takes to get there.
+ * than the interrupt that woke it was ago. Whatever keeps it from running, or runs in its place, takes both as long.
  */
-export function sleptOn(pid: number, tid: number, { count, ran }: Sleep): boolean {
+export function sleptOn(pid: number, tid: number, { count, ran }: Sleep, interruptAgoNs: bigint): boolean {
   const now = lastRun(`/proc/${pid}/task/${tid}`)
-  return now !== undefined && now.count === count + 1 && now.ran - ran < TO_STOP_NS
+  return now !== undefined && now.count === count + 1 && now.ran - ran <= interruptAgoNs
 }
 
 /**

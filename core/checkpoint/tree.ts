@@ -62,6 +62,11 @@ export class Tree implements Disposable {
     }
   }
 
+  /** The init of the sandbox, where the tree is all that is below it. */
+  get init(): number | undefined {
+    return typeof this.#root === 'number' ? undefined : this.#root.belowInit
+  }
+
   /** Parents before their children. */
   get processes(): SeenProcess[] {
     return [...this.#processes.values()]

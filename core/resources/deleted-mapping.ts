@@ -4,7 +4,7 @@
  * with the file itself where another name leads to it.
  */
 import { contradiction } from '../image/contradiction.js'
-import { closeSync, readdirSync } from 'node:fs'
+import { closeSync, readdirSync, readlinkSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import { UnsupportedError } from '../errors.js'
 import type { PageFile } from '../checkpoint/page-file.js'
@@ -94,15 +94,15 @@ function refused({ pid, name }: SeenProcess, { start }: MappingLine, what: strin
 
 /**
  * A way to the bytes of a file without a name: the mapping itself (a privilege), the executable, or a descriptor. File systems count their inodes
- * each for itself: the latter two may be another's with the same number.
+ * each for itself: the latter two may be another's with the same number, unless the device is the same, or where that is told in two ways (btrfs), the name.
  */
-function sourceOf(pid: number, { start, end, inode, device }: MappingLine): string | undefined {
+function sourceOf(pid: number, { start, end, inode, device, path: name }: MappingLine): string | undefined {
   const itself = `/proc/${pid}/map_files/${start.toString(16)}-${end.toString(16)}`
   if (statusIfThere(itself)?.inode === inode) return itself
   const descriptors = readdirSync(`/proc/${pid}/fd`).map((fd) => `/proc/${pid}/fd/${fd}`)
   return [`/proc/${pid}/exe`, ...descriptors].find((path) => {
     const status = statusIfThere(path)
-    return status?.inode === inode && sameDevice(status, device)
+    return status?.inode === inode && (sameDevice(status, device) || readlinkSync(path) === name)
   })
 }
 

@@ -55,8 +55,8 @@ function withSignal({ program, bundle }: Emitter, mask: bigint, fire: () => void
   program.call('rt_sigtimedwait', [set, 0, bundle.words(0, 0), SIGSET_BYTES], { equal: number })
 }
 
-function withReadyMember({ program, bundle }: Emitter, inner: Argument, fire: () => void): void {
-  const ready = program.call('eventfd2', [1, O_CLOEXEC])
+function withReadyMember({ program, bundle, raise }: Emitter, inner: Argument, fire: () => void): void {
+  const ready = raise(program.call('eventfd2', [1, O_CLOEXEC]))
   const event = new Uint8Array(EVENT_BYTES)
   event[0] = EPOLLIN
   program.call('epoll_ctl', [inner, EPOLL_CTL_ADD, ready, bundle.bytes(event)])

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import type { DescriptionModel, ImageModel } from '../image/model.js'
-import { innermost, readStat, readStatus } from '../proc/status.js'
+import { field, innermost, readStat, readStatus } from '../proc/status.js'
 import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import type { SeenDescription, SeenTree } from './description.js'
@@ -53,14 +53,24 @@ const describe = (type: number): string => (type === F_OWNER_TID ? 'thread' : ty
 
 /** A thread, a process or a group, as the tree knows it; undefined for one outside. */
 function innerNumber(type: number, number: number, { processes }: SeenTree): number | undefined {
-  if (type === F_OWNER_PID) return processes.find(({ pid }) => pid === number)?.innerPid
   if (type === F_OWNER_TID) {
     const process = processes.find(({ pid }) => existsSync(`/proc/${pid}/task/${number}`))
     return process === undefined ? undefined : innermost(readStatus(process.pid, number), 'NSpid')
   }
-  const isLedOutside = !processes.some(({ pid }) => pid === number) && existsSync(`/proc/${number}`)
-  const member = isLedOutside ? undefined : processes.find(({ pid }) => Number(readStat(pid)[STAT_GROUP]) === number)
+  const isOurs = processes.some(({ pid }) => pid === number || pid === parentOf(number))
+  if (type === F_OWNER_PID) return isOurs ? innermost(readStatus(number), 'NSpid') : undefined
+  if (!isOurs && existsSync(`/proc/${number}`)) return undefined
+  const member = processes.find(({ pid }) => Number(readStat(pid)[STAT_GROUP]) === number)
   return member === undefined ? undefined : innermost(readStatus(member.pid), 'NSpgid')
+}
+
+/** Of a process of the tree or one that has ended and waits to be reaped; 0 for who is gone. */
+function parentOf(pid: number): number {
+  try {
+    return Number(field(readStatus(pid), 'PPid'))
+  } catch {
+    return 0
+  }
 }
 
 /** Whether an owner is there only when threads beside the first ones are. */

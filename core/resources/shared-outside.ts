@@ -45,17 +45,22 @@ interface SharedFile extends Shared {
   written: boolean
 }
 
-/** One pass over all other processes, where there is anything to look for. @throws UnsupportedError THAW_SHARED_OUTSIDE */
-export function refuseSharedOutside(tree: SeenTree): void {
+/**
+ * One pass over all other processes, where there is anything to look for.
+ * @param init whose descendants are the tree, where it is all of them
+ * @throws UnsupportedError THAW_SHARED_OUTSIDE
+ */
+export function refuseSharedOutside(tree: SeenTree, init?: number): void {
   const search = new Search(tree)
   if (search.isEmpty) return
   const inside = new Set(tree.processes.map(({ pid }) => pid))
+  const above = init === undefined ? inside : new Set([...inside, init])
   const refusals = new Refusals()
   for (const pid of readdirSync('/proc').map(Number)) {
     if (!(pid > 0) || inside.has(pid)) continue
     const found = search.in(pid)
     // Who was forked meanwhile is of the tree, too.
-    if (found.length > 0 && !isBelow(pid, inside)) for (const shared of found) refusals.add(refused(shared, pid))
+    if (found.length > 0 && !isBelow(pid, above)) for (const shared of found) refusals.add(refused(shared, pid))
   }
   refusals.throw()
 }
@@ -190,9 +195,9 @@ function find(sorted: readonly SeenDescription[], pid: number, fd: number): Seen
   return undefined
 }
 
-function isBelow(pid: number, inside: ReadonlySet<number>): boolean {
+function isBelow(pid: number, above: ReadonlySet<number>): boolean {
   try {
-    for (let at = pid; at > 0; at = Number(field(readStatus(at), 'PPid'))) if (inside.has(at)) return true
+    for (let at = pid; at > 0; at = Number(field(readStatus(at), 'PPid'))) if (above.has(at)) return true
   } catch {
     // It has ended, and nothing is shared with it any more.
     return true

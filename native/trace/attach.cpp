@@ -1,5 +1,7 @@
 #include "trace/attach.hpp"
 
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,7 +40,15 @@ static bool has_ended(Pid tid) {
   return name_end == std::string::npos || stat[name_end + 2] == 'Z' || stat[name_end + 2] == 'X';
 }
 
+/** tgkill knows a leader by its two ids being one; each task of a process is a folder, and so a link, beside the two that a folder has. */
+static bool leads_others(Pid tid) {
+  struct stat tasks {};
+  return syscall(SYS_tgkill, tid.value, tid.value, 0) == 0 && stat(("/proc/" + std::to_string(tid.value) + "/task").c_str(), &tasks) == 0 &&
+         tasks.st_nlink > 3;
+}
+
 WaitStatus wait_for_report(Pid tid) {
+  if (!leads_others(tid)) return wait(tid, false).value();
   for (;;) {
     if (const auto status = wait(tid, true)) return *status;
     // The kernel withholds the end of a leader until all threads of its group are reaped, and those that we trace only we can reap: so not for this

@@ -26,9 +26,14 @@ test('since when a process sleeps', async () => {
     expect(since(note)).toBeGreaterThan(before)
     // A few milliseconds for what other guests of the machine have taken.
     expect(since(note)).toBeLessThan(after + 5_000_000n)
-    expect(sleptOn(pid, pid, note), 'it has not woken up for a freeze').toBe(false)
-    expect(sleptOn(pid, pid, { ...note, count: note.count - 1 })).toBe(true)
-    expect(sleptOn(pid, pid, { ...note, count: note.count - 1, ran: note.ran - 1_000_000n }), 'it has worked since').toBe(false)
+    const [asleep, worked] = [
+      { ...note, count: note.count - 1 },
+      { ...note, count: note.count - 1, ran: note.ran - 1000n },
+    ]
+    expect(sleptOn(pid, pid, note, 1000n), 'it has not woken up for a freeze').toBe(false)
+    expect(sleptOn(pid, pid, asleep, 0n)).toBe(true)
+    expect(sleptOn(pid, pid, worked, 1000n), 'it has run since the interrupt').toBe(true)
+    expect(sleptOn(pid, pid, worked, 999n), 'it has run before the interrupt').toBe(false)
   } finally {
     child.kill('SIGKILL')
   }

@@ -25,11 +25,17 @@ test('a descriptor leads to a deleted file that is mapped', () => {
   expect(identifyDeleted(own.process, own.tree, line, line.path)).toMatchObject({ inode, sizeBytes: 7n, deleted: true })
 })
 
+test('also where stat and maps tell its device differently', () => {
+  const { inode, line } = deletedFile()
+  using own = new OwnTree()
+  expect(identifyDeleted(own.process, own.tree, { ...line, device: 'ff:ff' }, line.path)).toMatchObject({ inode, sizeBytes: 7n })
+})
+
 test('a file with the same inode number on another device is not taken for it', () => {
   const { line } = deletedFile()
-  const elsewhere = { ...line, device: 'ff:ff' }
+  const elsewhere = { ...line, device: 'ff:ff', path: '/elsewhere (deleted)' }
   using own = new OwnTree()
-  expect(() => identifyDeleted(own.process, own.tree, elsewhere, line.path)).toThrow(
+  expect(() => identifyDeleted(own.process, own.tree, elsewhere, elsewhere.path)).toThrow(
     expect.objectContaining({ code: 'THAW_FILE_REPLACED', message: expect.stringContaining('nothing leads to it any more') }),
   )
 })
