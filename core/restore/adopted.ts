@@ -9,6 +9,8 @@ import { native } from '../../native/index.js'
 import type { SystemError } from '../../native/index.js'
 import { RestoreError, UnsupportedError } from '../errors.js'
 import type { ImageModel } from '../image/model.js'
+import { readStat } from '../proc/status.js'
+import { childrenOf } from '../proc/tree.js'
 import type { ExitStatus } from '../sandbox/exit-status.js'
 
 const PR_SET_CHILD_SUBREAPER = 36
@@ -89,13 +91,33 @@ export function requireChoiceOfPids(): void {
   )
 }
 
-/** Resolves when the child has ended. */
-export async function endOfChild(pid: number): Promise<ExitStatus> {
+/** Resolves when the child has ended. @param ref whether this process stays for it */
+export async function endOfChild(pid: number, { ref = true }: { readonly ref?: boolean } = {}): Promise<ExitStatus> {
   for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
     const status = native.reap(pid)
     if (status?.kind === 'exited') return { code: status.code, signal: null }
     if (status?.kind === 'killed') return { code: null, signal: status.signal }
-    await sleep(pauseMs)
+    await sleep(pauseMs, undefined, { ref })
+  }
+}
+
+/**
+ * Whoever of an instance, beside its root, has become a child of this process while that adopted: nobody else hears of their ends. They are told by
+ * their session; other children are not ours to reap.
+ */
+export function reapAdopted({ processes, zombies }: ImageModel, rootPid: number): void {
+  const sessions = new Set([...processes, ...zombies].map(({ sessionId }) => sessionId))
+  for (const pid of childrenOf(process.pid))
+    if (pid !== rootPid && sessions.has(sessionOf(pid))) endOfChild(pid, { ref: false }).catch(() => 'somebody else has heard of it')
+}
+
+const STAT_SESSION = 6 - 3
+
+function sessionOf(pid: number): number {
+  try {
+    return Number(readStat(pid)[STAT_SESSION])
+  } catch {
+    return 0
   }
 }
 

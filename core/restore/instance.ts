@@ -6,7 +6,7 @@ import type { Bundle } from '../program/bundle.js'
 import { offsetsFor } from '../resources/clocks.js'
 import type { ExitStatus } from '../sandbox/exit-status.js'
 import type { Sandbox } from '../sandbox/sandbox.js'
-import { Adoption, endOfChild, killChild } from './adopted.js'
+import { Adoption, endOfChild, killChild, reapAdopted } from './adopted.js'
 import { readFailure } from './failure.js'
 import { FAILURE_BYTES } from './spawning.js'
 import { StatusStream } from './status-stream.js'
@@ -119,6 +119,7 @@ export class Instance implements AsyncDisposable {
     if (bytes.length > 0) throw this.#failure(bytes)
     this.#hasRun = true
     this.#parts.adoption?.[Symbol.dispose]()
+    if (this.#parts.pidNamespace === 'current') reapAdopted(this.#parts.image, this.innerPid)
     this.#parts.whenRunning()
   }
 
