@@ -8,7 +8,7 @@ import { SummaryReporter } from './summary.js'
 
 const SETUP_FILE = fileURLToPath(new URL('../setup.js', import.meta.url))
 
-/** One run per Vitest, however many projects it has. */
+/** One run per Vitest, however many projects it has. In watch mode a new one after each edit of the config, for which Vitest closes. */
 const runs = new WeakMap<Vitest, Promise<Run>>()
 
 /**
@@ -36,6 +36,11 @@ export function thaw(options: ThawOptions = {}): Plugin {
 async function openRun(vitest: Vitest, options: ThawOptions): Promise<Run> {
   const run = await Run.open(options)
   vitest.config.reporters.push(new SummaryReporter(run) as never)
-  vitest.onClose(() => run.close())
+  vitest.onClose(() => {
+    // At once: Vitest may go on with another config, under the same object. And only if this is what has just ended: it calls
+    // for those that ended before, too.
+    if (!run.closed) runs.delete(vitest)
+    return run.close()
+  })
   return run
 }

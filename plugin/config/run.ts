@@ -18,6 +18,7 @@ export class Run {
   readonly #server: Server
   #engine: Promise<EngineProcess> | undefined
   #mishaps: string[] = []
+  #closing: Promise<void> | undefined
 
   static async open(options: ThawOptions): Promise<Run> {
     const address = `\0vitest-thaw-${process.pid}-${randomBytes(8).toString('hex')}`
@@ -50,7 +51,17 @@ export class Run {
     return [...this.#mishaps.splice(0), ...(end ? [end] : [])]
   }
 
-  async close(): Promise<void> {
+  get closed(): boolean {
+    return this.#closing !== undefined
+  }
+
+  /** May be called again. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     this.#server.close()
     const engine = await this.#engine?.catch(() => undefined)
     await engine?.stop()
