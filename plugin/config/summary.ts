@@ -2,7 +2,10 @@ import type { Reporter, TestModule, Vitest } from 'vitest/node'
 import type { ThawMeta } from '../meta.js'
 import type { Run } from './run.js'
 
-/** Ends a run with one line: what was saved. Says nothing if no test used a snapshot. */
+/** Reporters of Vitest that print for people. What others print, a program may read: `vitest run --reporter=json | jq`. */
+const FOR_PEOPLE: ReadonlySet<unknown> = new Set(['default', 'verbose', 'tree', 'dot', 'minimal', 'agent'])
+
+/** Ends a run with one line: what was saved. On stderr if stdout may not be for people. Says nothing if no test used a snapshot. */
 export class SummaryReporter implements Reporter {
   readonly #run: Run
   #vitest: Vitest | undefined
@@ -27,10 +30,16 @@ export class SummaryReporter implements Reporter {
         if (thaw) metas.push(thaw)
       }
     }
-    if (metas.length > 0) this.#vitest?.logger.log(summaryLine(metas))
+    if (metas.length > 0 && this.#vitest) print(this.#vitest, summaryLine(metas))
     for (const mishap of await this.#run.takeMishaps())
       this.#vitest?.logger.error(`       Thaw  the engine ended in the middle of the run: ${mishap}`)
   }
+}
+
+function print({ config, logger }: Vitest, line: string): void {
+  const forPeople = config.reporters.some((reporter) => Array.isArray(reporter) && FOR_PEOPLE.has(reporter[0]))
+  if (forPeople) logger.log(line)
+  else logger.error(line)
 }
 
 export function summaryLine(metas: readonly ThawMeta[]): string {

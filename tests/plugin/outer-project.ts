@@ -70,6 +70,12 @@ export class OuterProject implements AsyncDisposable {
     return this.#vitest(['run', '--reporter=default', '--reporter=json', '--outputFile.json=report.json', ...args])
   }
 
+  /** `vitest run` with the reporters of the config; what it prints where. */
+  async print(...args: string[]): Promise<{ readonly stdout: string; readonly stderr: string }> {
+    const { stdout, stderr } = await this.#vitest(['run', ...args])
+    return { stdout, stderr }
+  }
+
   /** Starts Vitest in watch mode: it runs until it is stopped. */
   watch(...args: string[]) {
     return this.#vitest(['watch', ...args], { stdin: 'pipe' })

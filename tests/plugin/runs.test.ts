@@ -1,4 +1,6 @@
 /** The plugin in a run of its own: every version of Vitest, every pool. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { OuterProject, VERSIONS } from './outer-project.ts'
 
@@ -43,5 +45,18 @@ describe.each(VERSIONS)('%s', (version) => {
     const waits = tests.flatMap(({ meta }) => meta.thaw?.waitMs ?? [])
     expect(waits).toHaveLength(2)
     expect(Math.max(...waits), 'waiting for a warm-up is not waiting for a copy').toBeLessThan(2500)
+  })
+
+  it.each([
+    ["['json', { stdout: true }]", 'stderr', (report: string) => expect(JSON.parse(report)).toMatchObject({ numPassedTests: 2 })],
+    ["'tap'", 'stderr', (report: string) => expect(report).toMatch(/^TAP version 13\n1\.\.1\nok 1 [^]*\n\}\n?$/)],
+    ["'dot'", 'stdout', (report: string) => expect(report).toContain('2 passed')],
+  ] as const)('with the reporter %s, the summary goes to %s', async (reporter, stream, holds) => {
+    await using project = new OuterProject(version)
+    const config = project.read('vitest.config.ts').replace('test: {', `test: { reporters: [${reporter}],`)
+    writeFileSync(join(project.folder, 'vitest.config.ts'), config)
+    const printed = await project.print('idle')
+    holds(printed.stdout)
+    expect(printed[stream]).toContain('Thaw  1 restore')
   })
 })
