@@ -4,9 +4,8 @@ import type { Agent, buildConnector } from 'undici'
 import { FixtureError } from '../errors.js'
 import type { PlaceId } from '../protocol/messages.js'
 import type { EngineClient } from './engine-client.js'
+import { nodeFetch } from './node-fetch.js'
 
-/** Node's own, whatever a test makes of the global one. */
-const { fetch } = globalThis
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]'])
 
 export class Network {
@@ -33,6 +32,7 @@ export class Network {
   async fetch(input: string | URL | Request, init?: RequestInit, defaultPort?: number): Promise<Response> {
     this.#agent ??= this.#makeAgent()
     const target = typeof input === 'string' ? address(input, defaultPort) : input
+    const fetch = await nodeFetch()
     return fetch(target, { ...init, dispatcher: await this.#agent } as object)
   }
 

@@ -38,6 +38,13 @@ describe.each(VERSIONS)('%s', (version) => {
     expect(await project.leftovers(1000)).toEqual([])
   })
 
+  it.each(['forks', 'threads'])('pool %s: fetch goes into the sandbox where the environment of the tests has its own', async (pool) => {
+    await using project = new OuterProject(version)
+    const { exitCode, text, tests } = await project.run('browser-like', '--environment=./browser-like.ts', `--pool=${pool}`)
+    expect({ exitCode, failed: tests.flatMap(({ failureMessages }) => failureMessages) }, text).toEqual({ exitCode: 0, failed: [] })
+    expect(tests).toHaveLength(4)
+  })
+
   it('neither a warm-up nor waiting for one counts against the timeout of a test', async () => {
     await using project = new OuterProject(version)
     const { exitCode, text, tests } = await project.run('patient', '--hookTimeout=2500')
