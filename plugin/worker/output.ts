@@ -5,10 +5,12 @@ import type { Native } from '../../native/index.js'
 /** Kept of each stream: the end of it. */
 const KEPT_CHARACTERS = 64 * 1024
 const READ_BYTES = 64 * 1024
+const F_GETPIPE_SZ = 1032
 
 /**
  * What a process writes to one of its standard streams, read from the pipe itself. Node reads it as it comes, so that the process
- * never waits for us; `text` looks into the pipe once more, so that what was written before a response is there after it.
+ * never waits for us; `text` looks into the pipe once more, so that what was written before a response is there after it. That
+ * is no more than the pipe holds: who prints without end could keep this thread for good.
  */
 export class Output {
   readonly #native: Native
@@ -17,6 +19,7 @@ export class Output {
   readonly #decoder = new StringDecoder()
   readonly #listeners = new Set<() => void>()
   #text = ''
+  #looking = false
 
   constructor(native: Native, fd: number) {
     this.#native = native
@@ -28,10 +31,14 @@ export class Output {
   }
 
   get text(): string {
-    while (!this.#socket.destroyed && !this.#socket.readableEnded) {
-      const bytes = this.#native.read(this.#fd, READ_BYTES)
-      if (!bytes || bytes.length === 0) break
-      this.#append(bytes)
+    // A listener that is called on the way, and looks itself, has what is there by now.
+    if (!this.#looking && !this.#socket.destroyed && !this.#socket.readableEnded) {
+      this.#looking = true
+      try {
+        this.#look()
+      } finally {
+        this.#looking = false
+      }
     }
     return this.#text
   }
@@ -44,6 +51,16 @@ export class Output {
   close(): void {
     void this.text
     this.#socket.destroy()
+  }
+
+  #look(): void {
+    let left = this.#native.fcntl(this.#fd, F_GETPIPE_SZ)
+    while (left > 0) {
+      const bytes = this.#native.read(this.#fd, Math.min(READ_BYTES, left))
+      if (!bytes || bytes.length === 0) break
+      left -= bytes.length
+      this.#append(bytes)
+    }
   }
 
   #append(bytes: Uint8Array): void {

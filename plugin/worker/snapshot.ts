@@ -52,10 +52,10 @@ export function takeLoan(engine: EngineClient, { place, value, descriptors }: In
     stderr,
     end: async () => {
       await network.close()
+      // Nothing to wait for. And if the engine has died, so has the copy. What it has printed stays in the pipes: they are read after it.
+      engine.call('release', { place }).catch(() => {})
       stdout.close()
       stderr.close()
-      // Nothing to wait for. And if the engine has died, so has the copy.
-      engine.call('release', { place }).catch(() => {})
     },
   }
 }
