@@ -1,8 +1,17 @@
-/** Runs before each test file: the plugin adds it to `setupFiles`. */
-import { test } from 'vitest'
-import { testFileStarts } from './worker/hook.js'
-import { addWithSnapshot } from './worker/with-snapshot.js'
+/**
+ * Runs before each test file: the plugin adds it to `setupFiles`, as the first.
+ *
+ * Vitest counts the making of a test's fixtures against `testTimeout`, unless a hook has made them first: `beforeEach` makes the
+ * automatic fixtures of the coming test, too, and counts against a timeout of its own. The first one does it for all: so an empty hook
+ * without a timeout is all it takes to keep the warm-up, and waiting for another worker's warm-up, out of `testTimeout` and
+ * `hookTimeout`. Both have limits of their own.
+ */
+import { beforeEach, test } from 'vitest'
 
-testFileStarts()
+const NO_TIMEOUT = 0
+
+beforeEach(() => {}, NO_TIMEOUT)
+// Not imported above: setup files are loaded side by side, and the user's must not get ahead with a hook of theirs.
+const { addWithSnapshot } = await import('./worker/with-snapshot.js')
 // Once: without isolation, the same `test` serves many files.
 if (!('withSnapshot' in test)) addWithSnapshot(test)

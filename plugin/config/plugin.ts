@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 // With it comes the type of `configureVitest`.
-import type { Plugin } from 'vitest/config'
+import type { Plugin, ViteUserConfig } from 'vitest/config'
 import type { Vitest } from 'vitest/node'
 import type { ThawOptions } from './options.js'
 import { Run } from './run.js'
@@ -19,6 +19,7 @@ const runs = new WeakMap<Vitest, Promise<Run>>()
 export function thaw(options: ThawOptions = {}): Plugin {
   return {
     name: 'vitest-thaw',
+    config: reloadSetupFile,
     async configureVitest({ project, vitest }) {
       // Tests in a browser have no processes to restore.
       if (project.config.browser.enabled) return
@@ -31,6 +32,15 @@ export function thaw(options: ThawOptions = {}): Plugin {
       project.provide('vitest-thaw', { ...(await run).rendezvous, root: project.config.root })
     },
   }
+}
+
+/**
+ * Vitest loads setup files anew for each test file, where it knows of them before it asks plugins. Of this one it does not, and Node
+ * would load it once per worker.
+ */
+function reloadSetupFile(config: ViteUserConfig): ViteUserConfig {
+  if (config.test?.server?.deps?.inline === true) return {}
+  return { test: { server: { deps: { inline: [new RegExp(`${SETUP_FILE.replaceAll(/[^\w/]/g, '\\$&')}$`)] } } } }
 }
 
 async function openRun(vitest: Vitest, options: ThawOptions): Promise<Run> {

@@ -1,9 +1,9 @@
 import type { RunnerTestCase, TestAPI } from 'vitest'
+import { FixtureError } from '../errors.js'
 import { engineClient } from './line.js'
 import { rendezvous } from './rendezvous.js'
 import { attachOutput, type TestError } from './failure.js'
 import type { Fixture } from './fixture.js'
-import { beforeEachOutsideTestTimeout } from './hook.js'
 import { type Loan, type SnapshotOf, takeLoan } from './snapshot.js'
 import { runWarmUp } from './warm-up.js'
 
@@ -32,13 +32,18 @@ export function addWithSnapshot<Context>(test: TestAPI<Context>): ThawTestAPI<Co
 
 function snapshotTest<Context>(extend: (...args: unknown[]) => TestAPI<Context>, fixture: Fixture): TestAPI<Context> {
   if (typeof fixture?.warmUp !== 'function') throw new TypeError('test.withSnapshot(fixture): the fixture is what defineFixture returns.')
-  beforeEachOutsideTestTimeout()
   // Vitest reads the parameters of this function to learn which other fixtures it needs.
   const copy = async ({ task }: { task: RunnerTestCase }, { onCleanup }: { onCleanup: (cleanup: () => Promise<void>) => void }) => {
+    const stateBefore = task.result?.state
     const errorsBefore = task.result?.errors?.length ?? 0
     const { loan, costs } = await acquire(fixture).catch((error: unknown) => {
       throw pointedAt(error, fixture)
     })
+    // This attempt was skipped or has failed: Vitest has cleaned up already, and does not do it again.
+    if (task.result?.state !== stateBefore || (task.result?.errors?.length ?? 0) > errorsBefore) {
+      await loan.end()
+      throw new FixtureError('THAW_TEST_OVER', `The test was over before its copy of "${fixture.name}" was there.`)
+    }
     onCleanup(async () => {
       const error = task.result?.errors?.slice(errorsBefore).at(-1)
       if (error) attachOutput(error as TestError, fixture.name, loan)

@@ -1,4 +1,5 @@
 /** When the engine starts, and that nothing outlives its run, however that ends. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { OuterProject, type OuterProcess, until, VERSIONS } from './outer-project.ts'
 
@@ -60,6 +61,20 @@ describe.each(VERSIONS)('%s', (version) => {
     expect(all).toContain('2 passed')
     expect(all).toContain('Thaw  the engine ended in the middle of the run: ')
     expect(project.read('warm-ups').trim().split('\n')).toHaveLength(2)
+    expect(await project.leftovers(1000)).toEqual([])
+  })
+
+  it('a test is given up while it waits for its copy: the copy that comes later is taken down', async () => {
+    await using project = new OuterProject(version)
+    const run = project.start('given-up')
+    const servers = (): number => project.processes().filter(({ command }) => command.endsWith('counter-server.js')).length
+    await until(() => project.read('warmed'))
+    await sleep(1500)
+    // The template, and the next one that stands by.
+    expect(servers()).toBe(2)
+    const { all } = await run
+    expect(all).toContain('timed out after 500ms')
+    expect(all).toContain('1 failed | 1 passed')
     expect(await project.leftovers(1000)).toEqual([])
   })
 })

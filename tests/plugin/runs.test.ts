@@ -66,4 +66,11 @@ describe.each(VERSIONS)('%s', (version) => {
     holds(printed.stdout)
     expect(printed[stream]).toContain('Thaw  1 restore')
   })
+
+  it.each([['--isolate'], ['--no-isolate']])('nor is it different where hooks of the user come first: %s', async (isolation) => {
+    await using project = new OuterProject(version)
+    const { exitCode, text, tests } = await project.run('early-hooks', '--config=hooks.config.ts', '--maxWorkers=1', isolation)
+    expect({ exitCode, failed: tests.flatMap(({ failureMessages }) => failureMessages) }, text).toEqual({ exitCode: 0, failed: [] })
+    expect(tests).toHaveLength(2)
+  })
 })
