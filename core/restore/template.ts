@@ -113,7 +113,7 @@ export class Template implements AsyncDisposable {
     return this.#pid
   }
 
-  /** @throws RestoreError, with nothing left of the instance */
+  /** @throws RestoreError, with nothing left of the instance; THAW_TEMPLATE when there will never be another */
   async spawn(options: SpawnOptions): Promise<Instance> {
     const requested = performance.now()
     const isHere = this.#options.pidNamespace === 'current'
@@ -173,12 +173,16 @@ export class Template implements AsyncDisposable {
       this.#send(REQUEST.prepare, [])
     } catch (error) {
       // The next request will say that the template is gone.
-      if (!GONE.includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+      if (!(error instanceof RestoreError)) throw error
     }
   }
 
   #send(kind: number, descriptors: readonly number[]): void {
-    native.sendMessage(this.#control, new Uint8Array(REQUEST_BYTES).fill(kind, 0, 1), [...descriptors])
+    try {
+      native.sendMessage(this.#control, new Uint8Array(REQUEST_BYTES).fill(kind, 0, 1), [...descriptors])
+    } catch (error) {
+      throw GONE.includes((error as NodeJS.ErrnoException).code ?? '') ? templateGone(this.#pid, error) : error
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -190,6 +194,13 @@ export class Template implements AsyncDisposable {
     closeSync(this.#pidfd)
   }
 }
+
+const templateGone = (pid: number, cause: unknown): RestoreError =>
+  new RestoreError(
+    'THAW_TEMPLATE',
+    `Cannot restore: the template (pid ${pid}), which keeps the memory for all copies, is gone. Somebody killed it, or the machine ran out of memory. Load the image anew.`,
+    { pid, cause },
+  )
 
 function namespacesFor({ network, pidNamespace }: TemplateOptions): number {
   const ownNetwork = network === 'new' ? CLONE_NEWNET : 0

@@ -1,4 +1,4 @@
-import type { Host } from '../../core/index.js'
+import { type Host, RestoreError } from '../../core/index.js'
 import { FixtureError } from '../errors.js'
 import type { FixtureIdentity } from '../protocol/messages.js'
 import type { Client } from './client.js'
@@ -6,11 +6,16 @@ import { Launch, type LaunchOutcome } from './launch.js'
 import type { Place } from './place.js'
 import type { Pool } from './pool.js'
 
+interface Warm {
+  readonly is: 'warm'
+  readonly pool: Pool
+}
+
 type State =
   | { readonly is: 'cold' }
   /** One worker runs the warm-up; `over` resolves when it has, or has given up. */
   | { readonly is: 'warming'; readonly over: Promise<void> }
-  | { readonly is: 'warm'; readonly pool: Pool }
+  | Warm
   | { readonly is: 'failed'; readonly error: Error }
 
 /** A fixture of the run: warmed up by the first worker that asks, then copied for everybody. */
@@ -43,7 +48,7 @@ export class Fixture {
           await state.over
           break
         case 'warm':
-          return state.pool.take(client, performance.now() - askedAt)
+          return this.#take(state, client, performance.now() - askedAt)
         case 'failed':
           throw state.error
       }
@@ -58,6 +63,19 @@ export class Fixture {
   dispose(): void {
     this.#launch?.leave()
     if (this.#state.is === 'warm') void this.#state.pool.dispose()
+  }
+
+  async #take(state: Warm, client: Client, warmingMs: number): Promise<Place> {
+    try {
+      return await state.pool.take(client, warmingMs)
+    } catch (error) {
+      // There will never be another copy of it. The next test warms up anew.
+      if (error instanceof RestoreError && error.code === 'THAW_TEMPLATE' && this.#state === state) {
+        this.#state = { is: 'cold' }
+        void state.pool.dispose()
+      }
+      throw error
+    }
   }
 
   #warmUp(): Launch {

@@ -47,7 +47,7 @@ export class Pool {
   /** @param warmingMs how long it has waited for the warm-up of somebody else */
   async take(client: Client, warmingMs: number): Promise<Copy> {
     this.#countIn(client)
-    const { instance, output } = await before(RESTORE_TIMEOUT_MS, 'Restoring a copy', this.#standby.shift() ?? this.#build())
+    const { instance, output } = await before(RESTORE_TIMEOUT_MS, 'Restoring a copy', this.#next())
     try {
       await before(RESTORE_TIMEOUT_MS, 'Letting a copy run', instance.open())
     } catch (error) {
@@ -72,6 +72,16 @@ export class Pool {
     await this.#snapshot.template[Symbol.asyncDispose]()
   }
 
+  async #next(): Promise<Standby> {
+    try {
+      const standby = await this.#standby.shift()
+      if (standby) return standby
+    } catch {
+      // It was made ahead, and for what it has failed may have passed. If it has not, that shows again.
+    }
+    return this.#build()
+  }
+
   #countIn(client: Client): void {
     if (this.#users.has(client)) return
     this.#users.add(client)
@@ -82,7 +92,7 @@ export class Pool {
     const wanted = Math.min(Math.max(1, this.#users.size), availableParallelism())
     while (!this.#closed && this.#standby.length < wanted) {
       const standby = this.#build()
-      // Whoever takes it sees its failure. Until then it is nobody's.
+      // Whoever takes it has another one made. Until then the failure is nobody's.
       standby.catch(ignore)
       this.#standby.push(standby)
     }

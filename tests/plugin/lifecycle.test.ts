@@ -1,4 +1,6 @@
 /** When the engine starts, and that nothing outlives its run, however that ends. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { OuterProject, type OuterProcess, until, VERSIONS } from './outer-project.ts'
@@ -75,6 +77,28 @@ describe.each(VERSIONS)('%s', (version) => {
     const { all } = await run
     expect(all).toContain('timed out after 500ms')
     expect(all).toContain('1 failed | 1 passed')
+    expect(await project.leftovers(1000)).toEqual([])
+  })
+
+  it('the template is killed: a test hears of it, the next one warms up anew', async () => {
+    await using project = new OuterProject(version)
+    const run = project.start('template-killed')
+    await until(() => project.read('waiting'))
+    const servers = (): OuterProcess[] => project.processes().filter(({ command }) => command.endsWith('counter-server.js'))
+    // Whoever stands by is below the init of its sandbox.
+    await until(() =>
+      servers().some(({ parent }) => project.processes().some(({ pid, command }) => pid === parent && command.endsWith(' host'))),
+    )
+    const template = servers().find(({ parent }) =>
+      project.processes().some(({ pid, command }) => pid === parent && command.endsWith('main.js')),
+    )
+    process.kill(template?.pid ?? Number.NaN, 'SIGKILL')
+    writeFileSync(join(project.folder, 'killed'), '')
+    await run
+    const tests = project.tests()
+    expect(tests.map(({ status }) => status)).toEqual(['passed', 'passed', 'passed', 'failed', 'passed'])
+    expect(tests[3]?.failureMessages.join()).toContain('RestoreError: Cannot restore: the template')
+    expect(project.read('warm-ups').trim().split('\n')).toHaveLength(2)
     expect(await project.leftovers(1000)).toEqual([])
   })
 })

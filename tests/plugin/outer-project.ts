@@ -96,7 +96,7 @@ export class OuterProject implements AsyncDisposable {
 
   async run(...args: string[]): Promise<Outcome> {
     const { exitCode, all } = await this.start(...args)
-    return { exitCode, text: all, tests: this.#report() }
+    return { exitCode, text: all, tests: this.tests() }
   }
 
   read(file: string): string {
@@ -141,7 +141,8 @@ export class OuterProject implements AsyncDisposable {
     rmSync(this.folder, { recursive: true, force: true })
   }
 
-  #report(): OuterTest[] {
+  /** Of the last run. */
+  tests(): OuterTest[] {
     const text = this.read('report.json')
     if (text === '') return []
     const { testResults } = JSON.parse(text) as { testResults: { assertionResults: OuterTest[] }[] }
