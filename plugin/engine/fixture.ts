@@ -25,6 +25,7 @@ export class Fixture {
   readonly #host: Host
   #state: State = { is: 'cold' }
   #launch: Launch | undefined
+  #disposed = false
 
   constructor(identity: FixtureIdentity, host: Host) {
     this.identity = identity
@@ -61,6 +62,7 @@ export class Fixture {
   }
 
   dispose(): void {
+    this.#disposed = true
     this.#launch?.leave()
     if (this.#state.is === 'warm') void this.#state.pool.dispose()
   }
@@ -88,7 +90,14 @@ export class Fixture {
   async #settle(launch: Launch): Promise<void> {
     const outcome = await launch.outcome
     this.#launch = undefined
-    this.#state = stateAfter(outcome)
+    this.#state = this.#disposed ? this.#stateAfterAll(outcome) : stateAfter(outcome)
+  }
+
+  /** Disposed of while its snapshot was made: nobody will ask this one for a copy, except who waits for it already. */
+  #stateAfterAll(outcome: LaunchOutcome): State {
+    if (outcome.type === 'warm') void outcome.pool.dispose()
+    const message = `Fixture "${this.identity.name}" was defined anew while it was warmed up.`
+    return { is: 'failed', error: new FixtureError('THAW_FIXTURE_REPLACED', message) }
   }
 }
 

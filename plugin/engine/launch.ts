@@ -1,5 +1,5 @@
-import type { ExitStatus, Host, Sandbox, StartedProcess } from '../../core/index.js'
-import { checkpoint } from '../../core/index.js'
+import type { Checkpoint, ExitStatus, Host, Image, Sandbox, StartedProcess, Template } from '../../core/index.js'
+import { checkpoint, closeCheckpointPool } from '../../core/index.js'
 import { FixtureError } from '../errors.js'
 import type { Calls } from '../protocol/messages.js'
 import { before } from './deadline.js'
@@ -13,6 +13,7 @@ export type LaunchOutcome =
 
 /** It takes a second for a gigabyte. */
 const CHECKPOINT_TIMEOUT_MS = 120_000
+const LOAD_TIMEOUT_MS = 120_000
 
 /** Workers know processes by number; one worker may have run several warm-ups. */
 let lastProcess = 0
@@ -69,26 +70,37 @@ export class Launch {
           `The warm-up of "${this.#name}" started nothing: there is nothing to restore. Use start().`,
         )
       }
-      const { initPid } = await this.sandbox()
-      await connectionsClosed(initPid)
-      const { image, standstillMs, totalMs } = await before(
-        CHECKPOINT_TIMEOUT_MS,
-        'The checkpoint',
-        checkpoint({ belowInit: initPid }, { then: 'kill', tcp: 'refuse' }),
-      )
+      const { image, standstillMs, totalMs } = await this.#checkpoint()
       const loadedFrom = performance.now()
-      const template = await image.load(this.#host, { network: 'new' })
+      const template = await this.#load(image)
       const loadMs = performance.now() - loadedFrom
-      // The template has a copy of every page.
-      await image[Symbol.asyncDispose]()
-      const pool = new Pool({ template, value, warmUpMs })
-      await pool.ready()
+      const pool = await Pool.open({ template, value, warmUpMs })
       this.#end({ type: 'warm', pool })
       return { checkpointMs: totalMs, standstillMs, loadMs }
     } catch (error) {
       this.#end({ type: 'failed', error: error as Error })
       throw error
     }
+  }
+
+  async #checkpoint(): Promise<Checkpoint> {
+    const { initPid } = await this.sandbox()
+    await connectionsClosed(initPid)
+    const made = checkpoint({ belowInit: initPid }, { then: 'kill', tcp: 'refuse' })
+    try {
+      return await before(CHECKPOINT_TIMEOUT_MS, 'The checkpoint', made, ({ image }) => image[Symbol.asyncDispose]())
+    } catch (error) {
+      // Its thread is still at it, and the next checkpoint must not wait for that.
+      if (error instanceof FixtureError && error.code === 'THAW_STUCK') void closeCheckpointPool().catch(() => {})
+      throw error
+    }
+  }
+
+  /** The template has a copy of every page, or has failed: the image is not needed after that. */
+  async #load(loaded: Image): Promise<Template> {
+    await using image = loaded
+    const template = image.load(this.#host, { network: 'new' })
+    return await before(LOAD_TIMEOUT_MS, 'Loading the snapshot', template, (late) => late[Symbol.asyncDispose]())
   }
 
   fail(error: Error): void {

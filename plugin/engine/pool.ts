@@ -34,25 +34,35 @@ export class Pool {
   readonly #takingDown = new Set<Promise<void>>()
   #closed = false
 
-  constructor(snapshot: Snapshot) {
-    this.#snapshot = snapshot
-    this.#refill()
+  /**
+   * Resolves when the first copy stands by: so a snapshot that cannot be restored is found before it is used, and nothing is left of it.
+   *
+   * @param snapshot belongs to the pool from now on
+   */
+  static async open(snapshot: Snapshot): Promise<Pool> {
+    const pool = new Pool(snapshot)
+    try {
+      pool.#refill()
+      await pool.#standby[0]
+      return pool
+    } catch (error) {
+      await pool.dispose()
+      throw error
+    }
   }
 
-  /** Resolves when the first copy stands by: so a snapshot that cannot be restored is found before it is used. */
-  async ready(): Promise<void> {
-    await this.#standby[0]
+  private constructor(snapshot: Snapshot) {
+    this.#snapshot = snapshot
   }
 
   /** @param warmingMs how long it has waited for the warm-up of somebody else */
   async take(client: Client, warmingMs: number): Promise<Copy> {
     this.#countIn(client)
-    const { instance, output } = await before(RESTORE_TIMEOUT_MS, 'Restoring a copy', this.#next())
+    const { instance, output } = await before(RESTORE_TIMEOUT_MS, 'Restoring a copy', this.#next(), (late) => this.#discard(late))
     try {
       await before(RESTORE_TIMEOUT_MS, 'Letting a copy run', instance.open())
     } catch (error) {
-      output.close()
-      this.#takeDown(instance)
+      this.#discard({ instance, output })
       throw error
     } finally {
       // Not before the answer is on its way: the next copy would take the processor from the test that waits for this one.
@@ -66,8 +76,7 @@ export class Pool {
     this.#closed = true
     for (const standby of await Promise.allSettled(this.#standby.splice(0))) {
       if (standby.status === 'rejected') continue
-      standby.value.output.close()
-      this.#takeDown(standby.value.instance)
+      this.#discard(standby.value)
     }
     await this.#snapshot.template[Symbol.asyncDispose]()
   }
@@ -109,6 +118,11 @@ export class Pool {
       output.close()
       throw error
     }
+  }
+
+  #discard({ instance, output }: Standby): void {
+    output.close()
+    this.#takeDown(instance)
   }
 
   #takeDown(instance: Instance): void {
