@@ -9,6 +9,7 @@ import * as wire from './wire.js'
 const AF_UNIX = 1
 const SOCK_SEQPACKET = 5
 const HANDED_DESCRIPTORS = 3
+const POLLIN = 1
 
 const NAMESPACES = {
   new: wire.CLONE_NEWPID + wire.CLONE_NEWNS + wire.CLONE_NEWIPC + wire.CLONE_NEWUTS + wire.CLONE_NEWTIME,
@@ -51,6 +52,11 @@ export class Host implements AsyncDisposable {
     this.#socket = socket
     this.pid = pid
     this.#pidfd = pidfd
+  }
+
+  /** Whether it was killed, or disposed of: it makes no more sandboxes then. */
+  get isGone(): boolean {
+    return this.#disposal !== undefined || native.poll(this.#pidfd, POLLIN, 0) !== 0
   }
 
   /** Blocks this thread for the half a millisecond or so that the host needs: less than a turn of the event loop may cost. */

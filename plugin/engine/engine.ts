@@ -1,18 +1,14 @@
-import type { Host } from '../../core/index.js'
 import { FixtureError } from '../errors.js'
 import type { FixtureIdentity } from '../protocol/messages.js'
 import type { Client } from './client.js'
 import { Fixture } from './fixture.js'
+import { Hosts } from './hosts.js'
 import type { Place } from './place.js'
 
 /** All fixtures of a run, by name. */
 export class Engine {
-  readonly #host: Host
+  readonly #hosts = new Hosts()
   readonly #fixtures = new Map<string, Fixture>()
-
-  constructor(host: Host) {
-    this.#host = host
-  }
 
   /** A copy of the fixture, or the task of warming it up; waits while another worker does that. */
   acquire(identity: FixtureIdentity, client: Client): Promise<Place> {
@@ -29,7 +25,7 @@ export class Engine {
     if (known && known.is(identity)) return known
     if (known?.usedInThisRun) throw conflict(known.identity, identity)
     known?.dispose()
-    const fixture = new Fixture(identity, this.#host)
+    const fixture = new Fixture(identity, this.#hosts)
     this.#fixtures.set(identity.name, fixture)
     return fixture
   }

@@ -1,10 +1,14 @@
-import { type Host, RestoreError } from '../../core/index.js'
+import { ThawError } from '../../core/index.js'
 import { FixtureError } from '../errors.js'
 import type { FixtureIdentity } from '../protocol/messages.js'
 import type { Client } from './client.js'
 import { Launch, type LaunchOutcome } from './launch.js'
+import type { Hosts } from './hosts.js'
 import type { Place } from './place.js'
 import type { Pool } from './pool.js'
+
+/** The template was killed, or the process that makes sandboxes for its copies. */
+const LOST: ReadonlySet<string> = new Set(['THAW_TEMPLATE', 'THAW_SANDBOX_GONE'])
 
 interface Warm {
   readonly is: 'warm'
@@ -22,14 +26,14 @@ type State =
 export class Fixture {
   readonly identity: FixtureIdentity
   usedInThisRun = false
-  readonly #host: Host
+  readonly #hosts: Hosts
   #state: State = { is: 'cold' }
   #launch: Launch | undefined
   #disposed = false
 
-  constructor(identity: FixtureIdentity, host: Host) {
+  constructor(identity: FixtureIdentity, hosts: Hosts) {
     this.identity = identity
-    this.#host = host
+    this.#hosts = hosts
   }
 
   is({ scope, sourceHash }: FixtureIdentity): boolean {
@@ -72,7 +76,7 @@ export class Fixture {
       return await state.pool.take(client, warmingMs)
     } catch (error) {
       // There will never be another copy of it. The next test warms up anew.
-      if (error instanceof RestoreError && error.code === 'THAW_TEMPLATE' && this.#state === state) {
+      if (error instanceof ThawError && LOST.has(error.code) && this.#state === state) {
         this.#state = { is: 'cold' }
         void state.pool.dispose()
       }
@@ -81,7 +85,7 @@ export class Fixture {
   }
 
   #warmUp(): Launch {
-    const launch = new Launch(this.identity.name, this.#host)
+    const launch = new Launch(this.identity.name, this.#hosts)
     this.#launch = launch
     this.#state = { is: 'warming', over: this.#settle(launch) }
     return launch

@@ -1,8 +1,9 @@
-import type { Checkpoint, ExitStatus, Host, Image, Sandbox, StartedProcess, Template } from '../../core/index.js'
+import type { Checkpoint, ExitStatus, Image, Sandbox, StartedProcess, Template } from '../../core/index.js'
 import { checkpoint, closeCheckpointPool } from '../../core/index.js'
 import { FixtureError } from '../errors.js'
 import type { Calls } from '../protocol/messages.js'
 import { before } from './deadline.js'
+import type { Hosts } from './hosts.js'
 import { openOutputPipes } from './output.js'
 import { nextPlaceId } from './place.js'
 import { Pool } from './pool.js'
@@ -25,7 +26,7 @@ export class Launch {
   readonly kind = 'launch'
   readonly id: number = nextPlaceId()
   readonly #name: string
-  readonly #host: Host
+  readonly #hosts: Hosts
   readonly outcome: Promise<LaunchOutcome>
   #settle!: (outcome: LaunchOutcome) => void
   readonly #startedAt = performance.now()
@@ -33,16 +34,16 @@ export class Launch {
   #sandbox: Promise<Sandbox> | undefined
   #phase: 'open' | 'finishing' | 'over' = 'open'
 
-  constructor(name: string, host: Host) {
+  constructor(name: string, hosts: Hosts) {
     this.#name = name
-    this.#host = host
+    this.#hosts = hosts
     this.outcome = new Promise((resolve) => {
       this.#settle = resolve
     })
   }
 
   sandbox(): Promise<Sandbox> {
-    this.#sandbox ??= this.#host.createSandbox({ network: 'new' })
+    this.#sandbox ??= this.#hosts.current().then((host) => host.createSandbox({ network: 'new' }))
     return this.#sandbox
   }
 
@@ -99,7 +100,7 @@ export class Launch {
   /** The template has a copy of every page, or has failed: the image is not needed after that. */
   async #load(loaded: Image): Promise<Template> {
     await using image = loaded
-    const template = image.load(this.#host, { network: 'new' })
+    const template = image.load(await this.#hosts.current(), { network: 'new' })
     return await before(LOAD_TIMEOUT_MS, 'Loading the snapshot', template, (late) => late[Symbol.asyncDispose]())
   }
 

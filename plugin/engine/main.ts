@@ -5,7 +5,6 @@
  * signals that a terminal or a process manager sends to everybody: Vitest decides when it is over.
  */
 import { closeSync, writeSync } from 'node:fs'
-import { openHost } from '../../core/index.js'
 import { Engine } from './engine.js'
 import { listen } from './server.js'
 
@@ -17,6 +16,6 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 const { THAW_ENGINE_NAME: name, THAW_ENGINE_TOKEN: token } = process.env
 if (!name || !token) throw new Error('The engine is started by the Vitest plugin, not by hand.')
 
-await listen(`\0${name}`, token, new Engine(await openHost()))
+await listen(`\0${name}`, token, new Engine())
 writeSync(READY, 'ready\n')
 closeSync(READY)

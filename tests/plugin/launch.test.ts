@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, expect, it, vi } from 'vitest'
-import { closeCheckpointPool, Image, openHost } from '../../dist/core/index.js'
+import { closeCheckpointPool, Image } from '../../dist/core/index.js'
+import { Hosts } from '../../dist/plugin/engine/hosts.js'
 import { Launch } from '../../dist/plugin/engine/launch.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'thaw-launch-'))
@@ -38,10 +39,11 @@ it.each([
   ['a snapshot that cannot be loaded', (lost: string) => ['cp "$(command -v sleep)" "$1"; exec "$1" 100', lost]],
   ['a snapshot of which no copy comes up', (lost: string) => ['exec 5> "$1"; exec sleep 100', lost]],
 ] as const)('%s', async (_, program) => {
-  await using host = await openHost()
+  const hosts = new Hosts()
+  await using host = await hosts.current()
   const before = { files: filesInMemory(), templates: templates(host.pid) }
   const lost = join(folder, 'lost')
-  const launch = new Launch('lost', host)
+  const launch = new Launch('lost', hosts)
   const env = { PATH: process.env.PATH ?? '' }
   const [script, file] = program(lost)
   const { output } = await launch.start({ command: 'sh', args: ['-c', script, 'sh', file], cwd: folder, env })

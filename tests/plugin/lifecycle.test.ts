@@ -80,24 +80,24 @@ describe.each(VERSIONS)('%s', (version) => {
     expect(await project.leftovers(1000)).toEqual([])
   })
 
-  it('the template is killed: a test hears of it, the next one warms up anew', async () => {
+  it.each([
+    ['template', 'counter-server.js', 'RestoreError: Cannot restore: the template'],
+    ['process that makes sandboxes', ' host', 'SandboxError: The process that makes sandboxes (thaw-init host) is gone'],
+  ])('the %s is killed: a test hears of it, the next one warms up anew', async (_, name, message) => {
     await using project = new OuterProject(version)
     const run = project.start('template-killed')
     await until(() => project.read('waiting'))
-    const servers = (): OuterProcess[] => project.processes().filter(({ command }) => command.endsWith('counter-server.js'))
-    // Whoever stands by is below the init of its sandbox.
-    await until(() =>
-      servers().some(({ parent }) => project.processes().some(({ pid, command }) => pid === parent && command.endsWith(' host'))),
-    )
-    const template = servers().find(({ parent }) =>
-      project.processes().some(({ pid, command }) => pid === parent && command.endsWith('main.js')),
-    )
-    process.kill(template?.pid ?? Number.NaN, 'SIGKILL')
+    // Until the next copy stands by.
+    await sleep(1000)
+    const processes = project.processes()
+    const engine = processes.find(({ command }) => command.endsWith('main.js') && !command.includes('supervise'))
+    const victim = processes.find(({ parent, command }) => parent === engine?.pid && command.endsWith(name))
+    process.kill(victim?.pid ?? Number.NaN, 'SIGKILL')
     writeFileSync(join(project.folder, 'killed'), '')
     await run
     const tests = project.tests()
     expect(tests.map(({ status }) => status)).toEqual(['passed', 'passed', 'passed', 'failed', 'passed'])
-    expect(tests[3]?.failureMessages.join()).toContain('RestoreError: Cannot restore: the template')
+    expect(tests[3]?.failureMessages.join()).toContain(message)
     expect(project.read('warm-ups').trim().split('\n')).toHaveLength(2)
     expect(await project.leftovers(1000)).toEqual([])
   })
