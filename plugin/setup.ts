@@ -3,14 +3,14 @@
  *
  * Vitest counts the making of a test's fixtures against `testTimeout`, unless a hook has made them first: `beforeEach` makes the
  * automatic fixtures of the coming test, too, and counts against a timeout of its own. The first one does it for all: so an empty hook
- * without a timeout is all it takes to keep the warm-up, and waiting for another worker's warm-up, out of `testTimeout` and
- * `hookTimeout`. Both have limits of their own.
+ * with a long timeout is all it takes to keep the warm-up, and waiting for another worker's warm-up, out of `testTimeout` and
+ * `hookTimeout`. Both have limits of their own, which end long before; fixtures of somebody else's may hang.
  */
 import { beforeEach, test } from 'vitest'
 
-const NO_TIMEOUT = 0
+const LONGEST_MS = 3_600_000
 
-beforeEach(() => {}, NO_TIMEOUT)
+beforeEach(() => {}, LONGEST_MS)
 // Not imported above: setup files are loaded side by side, and the user's must not get ahead with a hook of theirs.
 const { addWithSnapshot } = await import('./worker/with-snapshot.js')
 // Once: without isolation, the same `test` serves many files.
