@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { EngineError } from '../errors.js'
 import { writeFrame } from '../protocol/frames.js'
-import { PROTOCOL_VERSION, type RunStarted } from '../protocol/messages.js'
+import { type Edited, PROTOCOL_VERSION, type RunStarted } from '../protocol/messages.js'
 
 const ENGINE_PROGRAM = fileURLToPath(new URL('../engine/main.js', import.meta.url))
 /** Kept of what the engine says on stderr, for the message when it dies. */
@@ -77,12 +77,15 @@ export class EngineProcess {
     return this.#end
   }
 
-  tellRunStarted(): void {
+  /** Resolves when it knows, or has ended. */
+  async tellRunStarted(edited: Edited): Promise<void> {
     if (this.#end !== undefined) return
     const socket = connect(this.address)
     socket.on('error', () => {})
-    writeFrame(socket, { type: 'run-started', version: PROTOCOL_VERSION, token: this.#token } satisfies RunStarted)
-    socket.end()
+    writeFrame(socket, { type: 'run-started', version: PROTOCOL_VERSION, token: this.#token, edited } satisfies RunStarted)
+    // To be told of its end, one has to read.
+    socket.resume()
+    await new Promise((resolve) => socket.once('close', resolve))
   }
 
   /** Resolves when nothing of it is left. */

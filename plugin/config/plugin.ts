@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url'
 // With it comes the type of `configureVitest`.
 import type { Plugin, ViteUserConfig } from 'vitest/config'
 import type { Vitest } from 'vitest/node'
+import { EditsReporter } from './edits.js'
 import type { ThawOptions } from './options.js'
 import { Run } from './run.js'
 import { SummaryReporter } from './summary.js'
@@ -25,11 +26,16 @@ export function thaw(options: ThawOptions = {}): Plugin {
       if (project.config.browser.enabled) return
       let run = runs.get(vitest)
       if (!run) {
-        run = openRun(vitest, options)
+        run = openRun(vitest)
         runs.set(vitest, run)
       }
       if (!project.config.setupFiles.includes(SETUP_FILE)) project.config.setupFiles.unshift(SETUP_FILE)
-      project.provide('vitest-thaw', { ...(await run).rendezvous, root: project.config.root })
+      project.provide('vitest-thaw', {
+        ...(await run).rendezvous,
+        warmUpTimeoutMs: options.warmUpTimeoutMs ?? 120_000,
+        root: project.config.root,
+        project: project.name,
+      })
     },
   }
 }
@@ -43,9 +49,9 @@ function reloadSetupFile(config: ViteUserConfig): ViteUserConfig {
   return { test: { server: { deps: { inline: [new RegExp(`${SETUP_FILE.replaceAll(/[^\w/]/g, '\\$&')}$`)] } } } }
 }
 
-async function openRun(vitest: Vitest, options: ThawOptions): Promise<Run> {
-  const run = await Run.open(options)
-  vitest.config.reporters.push(new SummaryReporter(run) as never)
+async function openRun(vitest: Vitest): Promise<Run> {
+  const run = await Run.open()
+  vitest.config.reporters.push(new EditsReporter(run) as never, new SummaryReporter(run) as never)
   vitest.onClose(() => {
     // At once: Vitest may go on with another config, under the same object. And only if this is what has just ended: it calls
     // for those that ended before, too.

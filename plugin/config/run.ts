@@ -3,9 +3,8 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { EngineError } from '../errors.js'
 import { toWire } from '../protocol/errors.js'
 import { readFrames, writeFrame } from '../protocol/frames.js'
-import { type EngineAt, type EngineWanted, PROTOCOL_VERSION, type Rendezvous } from '../protocol/messages.js'
+import { type Edited, type EngineAt, type EngineWanted, PROTOCOL_VERSION, type Rendezvous } from '../protocol/messages.js'
 import { EngineProcess } from './engine-process.js'
-import type { ThawOptions } from './options.js'
 
 /**
  * The main process's part of a run: it listens for workers that need the engine, and starts it for the first of them.
@@ -20,7 +19,7 @@ export class Run {
   #mishaps: string[] = []
   #closing: Promise<void> | undefined
 
-  static async open(options: ThawOptions): Promise<Run> {
+  static async open(): Promise<Run> {
     const address = `\0vitest-thaw-${process.pid}-${randomBytes(8).toString('hex')}`
     const server = createServer()
     await new Promise<void>((resolve, reject) => {
@@ -29,7 +28,7 @@ export class Run {
     })
     server.unref()
     const token = randomBytes(16).toString('hex')
-    return new Run(server, { version: PROTOCOL_VERSION, address, token, warmUpTimeoutMs: options.warmUpTimeoutMs ?? 120_000 })
+    return new Run(server, { version: PROTOCOL_VERSION, address, token })
   }
 
   private constructor(server: Server, rendezvous: Rendezvous) {
@@ -39,9 +38,9 @@ export class Run {
   }
 
   /** Called when tests start to run, again in watch mode. */
-  async started(): Promise<void> {
+  async started(edited: Edited): Promise<void> {
     const engine = await this.#engine?.catch(() => undefined)
-    engine?.tellRunStarted()
+    await engine?.tellRunStarted(edited)
   }
 
   /** How engines of this run have ended that should not have; forgets it. */

@@ -18,10 +18,6 @@ export class SummaryReporter implements Reporter {
     this.#vitest = vitest
   }
 
-  onTestRunStart(): Promise<void> {
-    return this.#run.started()
-  }
-
   async onTestRunEnd(modules: readonly TestModule[]): Promise<void> {
     const metas: ThawMeta[] = []
     for (const module of modules) {

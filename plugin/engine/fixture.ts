@@ -1,6 +1,6 @@
 import { ThawError } from '../../core/index.js'
 import { FixtureError } from '../errors.js'
-import type { FixtureIdentity } from '../protocol/messages.js'
+import type { Edited, FixtureIdentity } from '../protocol/messages.js'
 import type { Client } from './client.js'
 import { Launch, type LaunchOutcome } from './launch.js'
 import type { Hosts } from './hosts.js'
@@ -58,6 +58,11 @@ export class Fixture {
           throw state.error
       }
     }
+  }
+
+  /** What its warm-up has started may be of files that no test imports; what its source means may depend on any that it imports. */
+  isStale(edited: Edited): boolean {
+    return edited === 'something else' || this.identity.dependsOn.some((file) => edited.includes(file))
   }
 
   runStarted(): void {

@@ -19,7 +19,8 @@ export async function listen(address: string, token: string, engine: Engine): Pr
       }
       switch (opening.type) {
         case 'run-started':
-          engine.runStarted()
+          engine.runStarted(opening.edited)
+          socket.end()
           return
         case 'descriptors-here':
           arrivals.here(opening.worker, socket)

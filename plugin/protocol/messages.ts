@@ -5,12 +5,12 @@
  *     worker ──EngineWanted──▶ Vitest main process ──EngineAt──▶ worker
  *     worker ──Hello─────────▶ engine         the conversation of requests and replies
  *     worker ──Descriptors───▶ engine         a second connection, on which only descriptors travel, from engine to worker
- *     Vitest main process ──RunStarted──▶ engine
+ *     Vitest main process ──RunStarted──▶ engine         closed by the engine once it knows
  */
 import type { WireError } from './errors.js'
 
 /** Raised with every change: main process, workers and engine may be of different installations of the package. */
-export const PROTOCOL_VERSION = 1
+export const PROTOCOL_VERSION = 2
 
 interface Opening {
   readonly version: number
@@ -20,13 +20,15 @@ interface Opening {
 /** Where workers turn to first. Vitest gives it to them (`provide`). */
 export interface Rendezvous extends Opening {
   readonly address: string
-  readonly warmUpTimeoutMs: number
 }
 
 /** The same, as the workers of one project get it. */
 export interface ProjectRendezvous extends Rendezvous {
+  readonly warmUpTimeoutMs: number
   /** Folder of the project, in which its fixtures' commands run. */
   readonly root: string
+  /** Its name: environments and settings differ between projects, and so do fixtures. */
+  readonly project: string
 }
 
 export interface EngineWanted extends Opening {
@@ -43,20 +45,26 @@ export interface DescriptorsHere extends Opening {
   readonly type: 'descriptors-here'
   readonly worker: string
 }
-/** Forgets the failed warm-ups of the run before, and which names were taken. */
+/** Forgets the failed warm-ups of the run before, which names were taken, and what edits have made stale. */
 export interface RunStarted extends Opening {
   readonly type: 'run-started'
+  readonly edited: Edited
 }
+/** Files of the tests that were edited since the last run, with what imports them; or something that no test imports was. */
+export type Edited = readonly string[] | 'something else'
 export type EngineOpening = Hello | DescriptorsHere | RunStarted
 
-/** One fixture definition. Two with the same name in one run must be the same in all. */
+/** One fixture definition. Two with the same name in one run of a project must be the same in all. */
 export interface FixtureIdentity {
+  readonly project: string
   readonly name: string
   /** Where it is defined, for people. */
   readonly file: string
-  /** Where its source means the same: that file, or its folder. */
+  /** Where its source means the same: the folder of that file, or only at that place, called from these others. */
   readonly scope: string
   readonly sourceHash: string
+  /** Files that may give the names in its source another meaning. */
+  readonly dependsOn: readonly string[]
 }
 
 /** Number of a sandbox that its worker may use: the one that a warm-up starts things in, or an instance. */

@@ -1,4 +1,4 @@
-/** Words of the language, which are not names of anything. */
+/** Words of the language, which are not names of anything. Without `import`: its modules and its `meta` are those of the file. */
 const KEYWORDS = new Set(
   (
     'arguments async await break case catch class const continue debugger default delete do else export extends false finally for function get if ' +

@@ -4,6 +4,7 @@ import { engineClient } from './line.js'
 import { rendezvous } from './rendezvous.js'
 import { attachOutput, type TestError } from './failure.js'
 import type { Fixture } from './fixture.js'
+import { identify } from './identity.js'
 import { type Loan, type SnapshotOf, takeLoan } from './snapshot.js'
 import { runWarmUp } from './warm-up.js'
 
@@ -58,9 +59,10 @@ function snapshotTest<Context>(extend: (...args: unknown[]) => TestAPI<Context>,
 /** Waits for a copy of the fixture, and on the way warms it up if nobody has. */
 async function acquire(fixture: Fixture): Promise<{ loan: Loan; costs: Costs }> {
   const engine = await engineClient()
+  const identity = identify(fixture, rendezvous().project)
   for (let ownWarmUps = 0; ; ownWarmUps++) {
     const askedAt = performance.now()
-    const place = await engine.call('acquire', { fixture: fixture.identity })
+    const place = await engine.call('acquire', { fixture: identity })
     if (place.type === 'instance') {
       const waitMs = performance.now() - askedAt - place.warmingMs
       return { loan: takeLoan(engine, place), costs: { restoreMs: place.restoreMs, waitMs, warmUpMs: place.warmUpMs, ownWarmUps } }

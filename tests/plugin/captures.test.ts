@@ -30,6 +30,7 @@ describe('a warm-up that may mean something else in another file', () => {
     (yes: boolean) => (yes ? port : 1),
     ({ from = port }) => from,
     () => `${port}`,
+    async () => import('node:fs'),
     ({ a }: { a: number }) => {
       const { b = port } = { a } as { b?: number }
       return b

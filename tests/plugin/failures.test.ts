@@ -56,6 +56,15 @@ describe.each(VERSIONS)('%s', (version) => {
     )
   })
 
+  it('a function that makes two fixtures of one name is an error, and no copy of the other one', async () => {
+    await using project = new OuterProject(version)
+    const { tests } = await project.run('made')
+    expect(tests.map(({ status }) => status)).toEqual(['passed', 'failed'])
+    expect(tests.flatMap(({ failureMessages }) => failureMessages).join()).toMatch(
+      /Fixture "made" is defined at \S*made\.ts:4:\d+, called from \S*made\.test\.ts:\d+:\d+ and at \S*made\.ts:4:\d+, called from /,
+    )
+  })
+
   it('the same warm-up in two files is one fixture', async () => {
     await using project = new OuterProject(version)
     const { tests } = await project.run('alike')

@@ -38,6 +38,13 @@ describe.each(VERSIONS)('%s', (version) => {
     expect(await project.leftovers(1000)).toEqual([])
   })
 
+  it('each project has fixtures of its own', async () => {
+    await using project = new OuterProject(version)
+    const { exitCode, text, tests } = await project.run('--config=projects.config.ts')
+    expect({ exitCode, failed: tests.flatMap(({ failureMessages }) => failureMessages) }, text).toEqual({ exitCode: 0, failed: [] })
+    expect(tests).toHaveLength(2)
+  })
+
   it.each(['forks', 'threads'])('pool %s: fetch goes into the sandbox where the environment of the tests has its own', async (pool) => {
     await using project = new OuterProject(version)
     const { exitCode, text, tests } = await project.run('browser-like', '--environment=./browser-like.ts', `--pool=${pool}`)

@@ -21,6 +21,31 @@ describe.each(VERSIONS)('%s', (version) => {
     expect(await project.leftovers(1000)).toEqual([])
   })
 
+  it('and until what its source means has changed', async () => {
+    await using project = new OuterProject(version)
+    const watched = watch(project, 'seeded')
+    await watched.ran()
+    await watched.edit('seeded.test.ts', 'toBe(200)', 'toEqual(200)')
+    expect(project.read('warm-ups')).toBe('ten\n')
+
+    await watched.edit('seed.ts', 'ten', 'twenty')
+    expect(project.read('warm-ups')).toBe('ten\ntwenty\n')
+    await watched.end()
+    expect(watched.text()).not.toMatch(/FAIL|failed/)
+  })
+
+  it('and until a file changes that no test imports, if the config has tests run then', async () => {
+    await using project = new OuterProject(version)
+    const config = project.read('vitest.config.ts').replace('test: {', "test: { forceRerunTriggers: ['**/counter-server.js'],")
+    writeFileSync(join(project.folder, 'vitest.config.ts'), config)
+    const watched = watch(project)
+    await watched.ran()
+    await watched.edit('counter-server.js', 'let count = 0', 'let count = 10')
+    expect(project.read('warm-ups')).toBe('one warm-up\none warm-up\n')
+    await watched.end()
+    expect(watched.text()).not.toMatch(/FAIL|failed/)
+  })
+
   it('after an edit of the config, tests have their snapshots again', async () => {
     await using project = new OuterProject(version)
     const watched = watch(project)
@@ -41,8 +66,8 @@ describe.each(VERSIONS)('%s', (version) => {
   })
 })
 
-function watch(project: OuterProject) {
-  const run = project.watch('watched')
+function watch(project: OuterProject, tests = 'watched') {
+  const run = project.watch(tests)
   let text = ''
   run.all.on('data', (chunk) => (text += chunk))
   const runs = (): number => text.match(/(Waiting|Watching) for file changes/g)?.length ?? 0
