@@ -2,16 +2,22 @@
  * Runs before each test file: the plugin adds it to `setupFiles`, as the first.
  *
  * Vitest counts the making of a test's fixtures against `testTimeout`, unless a hook has made them first: `beforeEach` makes the
- * automatic fixtures of the coming test, too, and counts against a timeout of its own. The first one does it for all: so an empty hook
- * with a long timeout is all it takes to keep the warm-up, and waiting for another worker's warm-up, out of `testTimeout` and
- * `hookTimeout`. Both have limits of their own, which end long before; fixtures of somebody else's may hang.
+ * automatic fixtures of the coming test, too, and counts against a timeout of its own. The first one does it for all: so a hook with
+ * a long timeout keeps the warm-up, and waiting for another worker's warm-up, out of `testTimeout` and `hookTimeout`. Both have
+ * limits of their own, which end long before; fixtures of somebody else's may hang. It also tells of a copy that could not be made.
  */
-import { beforeEach, test } from 'vitest'
+import { beforeEach, type RunnerTestCase, test } from 'vitest'
 
 const LONGEST_MS = 3_600_000
 
-beforeEach(() => {}, LONGEST_MS)
+let afterFixtures: (task: RunnerTestCase) => void = () => {}
+beforeEach(({ task }) => afterFixtures(task), LONGEST_MS)
 // Not imported above: setup files are loaded side by side, and the user's must not get ahead with a hook of theirs.
-const { addWithSnapshot } = await import('./worker/with-snapshot.js')
+const [{ addWithSnapshot }, { endFailedAttempt, expectHook }] = await Promise.all([
+  import('./worker/with-snapshot.js'),
+  import('./worker/attempt.js'),
+])
+afterFixtures = endFailedAttempt
+expectHook()
 // Once: without isolation, the same `test` serves many files.
 if (!('withSnapshot' in test)) addWithSnapshot(test)

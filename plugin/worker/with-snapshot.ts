@@ -1,5 +1,6 @@
 import type { RunnerTestCase, TestAPI } from 'vitest'
 import { FixtureError } from '../errors.js'
+import { failAttempt, hasFailed } from './attempt.js'
 import { engineClient } from './line.js'
 import { rendezvous } from './rendezvous.js'
 import { attachOutput, type TestError } from './failure.js'
@@ -37,9 +38,10 @@ function snapshotTest<Context>(extend: (...args: unknown[]) => TestAPI<Context>,
   const copy = async ({ task }: { task: RunnerTestCase }, { onCleanup }: { onCleanup: (cleanup: () => Promise<void>) => void }) => {
     const stateBefore = task.result?.state
     const errorsBefore = task.result?.errors?.length ?? 0
-    const { loan, costs } = await acquire(fixture).catch((error: unknown) => {
-      throw pointedAt(error, fixture)
-    })
+    if (hasFailed(task)) return undefined
+    const acquired = await acquire(fixture).catch((error: unknown) => failAttempt(task, pointedAt(error, fixture)))
+    if (acquired === undefined) return undefined
+    const { loan, costs } = acquired
     // This attempt was skipped or has failed: Vitest has cleaned up already, and does not do it again.
     if (task.result?.state !== stateBefore || (task.result?.errors?.length ?? 0) > errorsBefore) {
       await loan.end()

@@ -46,6 +46,13 @@ describe.each(VERSIONS)('%s', (version) => {
     })
   })
 
+  it('a test whose fixture cannot be made fails in each of its attempts', async () => {
+    await using project = new OuterProject(version)
+    const { tests } = await project.run('tried-again')
+    expect(tests.map(({ status }) => status)).toEqual(['failed', 'passed'])
+    expect(tests.flatMap(({ failureMessages }) => failureMessages)).toEqual(Array(3).fill(expect.stringContaining('no seed data')))
+  })
+
   it('two warm-ups of one name are an error that names both', async () => {
     await using project = new OuterProject(version)
     const { tests } = await project.run('conflict')
