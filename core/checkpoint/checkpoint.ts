@@ -28,7 +28,7 @@ import type { GadgetPlace } from './lent-gadgets.js'
 import { PageFile } from './page-file.js'
 import { Asked } from './questions.js'
 import { collectProcess, rehearseProcess } from './process.js'
-import { adoptSessions, outsideSessions } from './sessions.js'
+import { adoptSessions, outsideSessions, rehearseSessions } from './sessions.js'
 import { hasEnded, SeizedTree, Tree } from './tree.js'
 import type { TreeRoot } from './tree.js'
 
@@ -117,11 +117,14 @@ const MOST_ENDS = 64
 /** Of a running tree, only what can be refused is of interest. */
 const unasked = { frozen: false, keepContent: () => undefined, askInside: () => undefined } as const
 
-function look({ processes, init }: Tree, options: CheckpointOptions): Rehearsed {
-  outsideSessions(processes, options.shellJob ?? false)
+function look(surveyed: Tree, options: CheckpointOptions): Rehearsed {
+  const { processes, init } = surveyed
+  const outside = outsideSessions(processes, options.shellJob ?? false)
   using seen = seeDescriptors(processes)
   const tree = seenTree(processes, seen, { ...unasked, options: { tcp: options.tcp ?? 'refuse' } }, [])
   const refusals = new Refusals()
+  const zombies = refusals.gather(() => surveyed.zombies())
+  refusals.gather(() => rehearseSessions(processes, zombies ?? [], outside))
   refusals.gather(() => collectDescriptions(tree))
   refusals.gather(() => refuseBeyondLimit(tree, seen.descriptors))
   refusals.gather(() => refuseSharedOutside(tree, init))

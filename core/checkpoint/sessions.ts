@@ -4,10 +4,12 @@
  */
 import { existsSync } from 'node:fs'
 import { UnsupportedError } from '../errors.js'
-import type { ImageModel } from '../image/model.js'
+import type { ZombieModel } from '../image/model.js'
 import { field, innermost, readStatus } from '../proc/status.js'
 import type { SeenProcess } from '../resources/description.js'
 import type { Support } from '../resources/support.js'
+import { familyOf } from '../restore/family.js'
+import type { Relations } from '../restore/family.js'
 
 export const support: Support = {
   topic: 'task',
@@ -40,7 +42,7 @@ const ledFromOutside = ({ pid, name }: SeenProcess, session: number): Unsupporte
 const isThere = (status: ReadonlyMap<string, string>): boolean => existsSync(`/proc/${field(status, 'NSsid').split(/\s+/)[0]}`)
 
 /** Has the first process lead what was led from outside. */
-export function adoptSessions({ processes, zombies }: Pick<ImageModel, 'processes' | 'zombies'>, outside: ReadonlySet<number>): void {
+export function adoptSessions({ processes, zombies }: Relations, outside: ReadonlySet<number>): void {
   const root = processes[0]?.pid ?? 0
   const ours = new Set([...processes, ...zombies].map(({ pid }) => pid))
   for (const task of [...processes, ...zombies]) {
@@ -48,4 +50,18 @@ export function adoptSessions({ processes, zombies }: Pick<ImageModel, 'processe
     task.sessionId = root
     if (!ours.has(task.groupId)) task.groupId = root
   }
+}
+
+/** Of a tree that runs on. @throws UnsupportedError THAW_SESSION, THAW_GROUP */
+export function rehearseSessions(processes: readonly SeenProcess[], zombies: readonly ZombieModel[], outside: ReadonlySet<number>): void {
+  const pids = new Map(processes.map(({ pid, innerPid }) => [pid, innerPid]))
+  const related = processes.map(({ pid, innerPid }) => {
+    const status = readStatus(pid)
+    const parentPid = pids.get(Number(field(status, 'PPid'))) ?? 0
+    return { pid: innerPid, parentPid, groupId: innermost(status, 'NSpgid'), sessionId: innermost(status, 'NSsid') }
+  })
+  if (related.length === 0) return
+  const relations = { processes: related, zombies: [...zombies] }
+  adoptSessions(relations, outside)
+  familyOf(relations)
 }

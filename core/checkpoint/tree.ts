@@ -42,7 +42,20 @@ const END_PAUSE_MS = 1
 const MOST_VFORK_LOOKS = 50
 const VFORK_PAUSE_MS = 2
 
-const rootsOf = (root: TreeRoot): number[] => (typeof root === 'number' ? [root] : childrenOf(root.belowInit))
+/** The first is to be one that leads its session, where it is led by any of them. */
+const rootsOf = (root: TreeRoot): number[] =>
+  typeof root === 'number' ? [root] : childrenOf(root.belowInit).toSorted((a, b) => Number(leadsSession(b)) - Number(leadsSession(a)))
+
+const STAT_SESSION = 6 - 3
+
+function leadsSession(pid: number): boolean {
+  try {
+    return Number(readStat(pid)[STAT_SESSION]) === pid
+  } catch (error) {
+    if (isEnd(error)) return false
+    throw error
+  }
+}
 
 /** The processes of a tree as they were found. `dispose` closes their pidfds. */
 export class Tree implements Disposable {
@@ -154,13 +167,16 @@ export class Tree implements Disposable {
     refusals.throw()
   }
 
-  /** Of the frozen tree: children that have ended and were not reaped. */
+  /** Children that have ended and were not reaped. While the tree runs, they may come and go. @throws UnsupportedError */
   zombies(): ZombieModel[] {
-    return this.processes.flatMap((parent) =>
+    const refusals = new Refusals()
+    const zombies = this.processes.flatMap((parent) =>
       childrenOf(parent.pid)
-        .filter((pid) => !this.#processes.has(pid))
-        .map((pid) => zombie(pid, parent)),
+        .filter((pid) => !this.#processes.has(pid) && isOver(pid))
+        .flatMap((pid) => refusals.gather(() => zombie(pid, parent)) ?? []),
     )
+    refusals.throw()
+    return zombies
   }
 
   [Symbol.dispose](): void {
@@ -176,7 +192,17 @@ function parentIn(processes: readonly SeenProcess[], pid: number): number {
 
 const STAT_EXIT_CODE = 52 - 3
 
-function zombie(pid: number, parent: SeenProcess): ZombieModel {
+/** Undefined when it was reaped meanwhile. */
+function zombie(pid: number, parent: SeenProcess): ZombieModel | undefined {
+  try {
+    return zombieThere(pid, parent)
+  } catch (error) {
+    if (isEnd(error)) return undefined
+    throw error
+  }
+}
+
+function zombieThere(pid: number, parent: SeenProcess): ZombieModel {
   const status = readStatus(pid)
   const name = field(status, 'Name')
   const exit = Number(readStat(pid)[STAT_EXIT_CODE])

@@ -1,106 +1,206 @@
 /**
- * Who forks whom, and when, so that every process ends up with its parent, session and group (credentials(7)). A process is born into its
- * parent's session and leaves it only to lead one of its own; so children that stayed in the session that their parent left are
- * forked before it leaves.
+ * Who forks whom, and when, so that every process ends up with its parent, session and group (credentials(7)). A process is born into the
+ * session of the one that forks it, and leaves it only to lead one of its own. So
+ *
+ * - children that stayed in the session that their parent left are forked before it leaves;
+ * - orphans, children of whoever adopted them, are forked by the leader of their session as its siblings (CLONE_PARENT);
+ * - where that leader is gone, a founder with its pid leads the session, forks them as its siblings, and ends.
  */
 import { UnsupportedError } from '../errors.js'
-import type { ImageModel, ProcessModel, ZombieModel } from '../image/model.js'
+import type { ProcessModel, ZombieModel } from '../image/model.js'
+import { Refusals } from '../resources/refusal.js'
 import type { Support } from '../resources/support.js'
 
 export const support: Support = {
   topic: 'task',
-  refused: { THAW_SESSION: 'sessions that no way of the tree leads to', THAW_GROUP: "leaders of process groups in each other's groups" },
+  conditions: ['Orphans, and zombies, are listed elsewhere among the children of their parent (/proc/PID/task/TID/children).'],
+  refused: {
+    THAW_SESSION: 'orphans of a session whose leader, alive or to be reaped, has another parent than they',
+    THAW_GROUP: "leaders of process groups in each other's groups",
+  },
 }
 
-export interface Member {
+/** What a task is to others, by the ids that its own namespace has for them. The parent of processes without one in the tree is 0. */
+export type Related = Pick<ZombieModel, 'pid' | 'parentPid' | 'groupId' | 'sessionId'>
+
+export interface Relations<Process extends Related = Related, Zombie extends Related = Related> {
+  readonly processes: readonly Process[]
+  readonly zombies: readonly Zombie[]
+}
+
+export interface Member<Process extends Related = ProcessModel, Zombie extends Related = ZombieModel> {
   readonly pid: number
+  /** 0 for a child of the sandbox's init. */
+  readonly parentPid: number
   readonly groupId: number
   /** Undefined for a zombie. */
-  readonly process: ProcessModel | undefined
-  readonly zombie: ZombieModel | undefined
-  /** A child of the same parent as the one that forks it: processes without a parent in the tree are children of the sandbox's init. */
-  readonly isSibling: boolean
+  readonly process: Process | undefined
+  readonly zombie: Zombie | undefined
   readonly leadsSession: boolean
-  /** Forked before it leads a session of its own, and after. */
-  readonly elder: readonly Member[]
-  readonly younger: readonly Member[]
+  /** Forked before it leads a session of its own, and after. Children of its own or, if their parent is another, its siblings. */
+  readonly elder: readonly Member<Process, Zombie>[]
+  readonly younger: readonly Member<Process, Zombie>[]
+  /** Sessions whose leader is gone. */
+  readonly founders: readonly Founder<Process, Zombie>[]
   /** Process groups whose leader is gone: this member has them founded by a process that ends again. */
   readonly lostGroups: readonly number[]
 }
 
-export interface Family {
-  readonly first: Member
-  /** The session of the first process, when its leader is gone: whoever forks the first has its pid, leads it and ends. */
-  readonly lostSession: number | undefined
+export interface Founder<Process extends Related = ProcessModel, Zombie extends Related = ZombieModel> {
+  /** The session, and the process that founds it. */
+  readonly pid: number
+  /** That of all it forks, too. */
+  readonly parentPid: number
+  readonly members: readonly Member<Process, Zombie>[]
 }
 
-type Task = Pick<ProcessModel, 'pid' | 'parentPid' | 'groupId' | 'sessionId'>
-type Tree = Pick<ImageModel, 'processes' | 'zombies'>
+export interface Family<Process extends Related = ProcessModel, Zombie extends Related = ZombieModel> {
+  readonly first: Member<Process, Zombie>
+  /** The session of the first process, when its leader is gone: whoever forks the first has its pid, leads it and ends. */
+  readonly lostSession: number | undefined
+  /** All sessions whose leaders are gone. */
+  readonly founded: ReadonlySet<number>
+}
 
 /** @throws UnsupportedError THAW_SESSION when a process cannot have come by its session as far as the tree shows, THAW_GROUP */
-export function familyOf(tree: Tree): Family {
+export function familyOf<Process extends Related, Zombie extends Related>(tree: Relations<Process, Zombie>): Family<Process, Zombie> {
   const [first] = tree.processes
   if (first === undefined) throw new Error('an image without a process')
-  refuseExchanged(tree)
-  const leads = first.sessionId === first.pid
-  const lostGroups = lostGroupsOf(tree, leads ? undefined : first.sessionId)
-  const others = tree.processes.filter((process) => process.parentPid === 0 && process !== first)
-  const inherited = leads ? NO_SESSION : first.sessionId
+  const refusals = new Refusals()
+  refusals.gather(() => refuseExchanged(tree))
+  const births = new Births<Process | Zombie>(tree, first, refusals)
+  refusals.throw()
   return {
-    first: memberOf(first, inherited, tree, lostGroups, { isSibling: false, more: others }),
-    lostSession: leads ? undefined : first.sessionId,
+    first: memberOf(first, tree, births, lostGroupsOf(tree, births.founded)),
+    lostSession: births.founded.has(first.sessionId) ? first.sessionId : undefined,
+    founded: births.founded,
   }
+}
+
+function memberOf<Process extends Related, Zombie extends Related>(
+  task: Process | Zombie,
+  tree: Relations<Process, Zombie>,
+  births: Births<Process | Zombie>,
+  lostGroups: ReadonlyMap<number, number[]>,
+): Member<Process, Zombie> {
+  const members = (tasks: readonly (Process | Zombie)[]): Member<Process, Zombie>[] =>
+    tasks.map((forked) => memberOf(forked, tree, births, lostGroups))
+  const { elder, younger, founders } = births.by(task)
+  return {
+    pid: task.pid,
+    parentPid: task.parentPid,
+    groupId: task.groupId,
+    process: tree.processes.find((process) => process === task),
+    zombie: tree.zombies.find((zombie) => zombie === task),
+    leadsSession: leads(task),
+    elder: members(elder),
+    younger: members(younger),
+    founders: [...founders].map(([pid, forked]) => ({ pid, parentPid: forked[0]?.parentPid ?? 0, members: members(forked) })),
+    lostGroups: lostGroups.get(task.pid) ?? [],
+  }
+}
+
+const leads = ({ pid, sessionId }: Related): boolean => sessionId === pid
+
+interface Forked<Task> {
+  readonly elder: Task[]
+  readonly younger: Task[]
+  readonly founders: Map<number, Task[]>
 }
 
 /** What the first process is born into when it will lead a session itself: the engine's, which nobody of the tree is in. */
 const NO_SESSION = -1
 
-/** @param birth the session that the process that forks it is in at that time */
-function memberOf(
-  task: ProcessModel | ZombieModel,
-  birth: number,
-  tree: Tree,
-  lostGroups: ReadonlyMap<number, number[]>,
-  { isSibling, more = [] }: { isSibling: boolean; more?: readonly ProcessModel[] },
-): Member {
-  const leadsSession = task.sessionId === task.pid
-  if (!leadsSession && task.sessionId !== birth) throw lost(task)
-  const children = [...tree.processes, ...tree.zombies].filter(({ parentPid }) => parentPid === task.pid)
-  const isElder = (child: Task): boolean => leadsSession && child.sessionId !== task.pid && child.sessionId !== child.pid
-  const fork = (child: ProcessModel | ZombieModel, asSibling: boolean): Member =>
-    memberOf(child, isElder(child) ? birth : task.sessionId, tree, lostGroups, { isSibling: asSibling })
-  const born = [...children.map((child) => ({ child, asSibling: false })), ...more.map((child) => ({ child, asSibling: true }))]
-  return {
-    pid: task.pid,
-    groupId: task.groupId,
-    process: 'threads' in task ? task : undefined,
-    zombie: 'threads' in task ? undefined : task,
-    isSibling,
-    leadsSession,
-    elder: born.filter(({ child }) => isElder(child)).map(({ child, asSibling }) => fork(child, asSibling)),
-    younger: born.filter(({ child }) => !isElder(child)).map(({ child, asSibling }) => fork(child, asSibling)),
-    lostGroups: lostGroups.get(task.pid) ?? [],
+class Births<Task extends Related> {
+  readonly founded = new Set<number>()
+  readonly #first: Task
+  readonly #children = new Map<number, Task[]>()
+  readonly #leaders = new Map<number, Task>()
+  readonly #processes: ReadonlySet<Task>
+  readonly #forked = new Map<Task, Forked<Task>>()
+  readonly #refusals: Refusals
+
+  constructor({ processes, zombies }: Relations<Task, Task>, first: Task, refusals: Refusals) {
+    this.#first = first
+    this.#processes = new Set(processes)
+    this.#refusals = refusals
+    for (const task of [...processes, ...zombies]) {
+      this.#children.set(task.parentPid, [...(this.#children.get(task.parentPid) ?? []), task])
+      if (leads(task)) this.#leaders.set(task.pid, task)
+    }
+    if (!leads(first)) {
+      if (this.#leaders.has(first.sessionId)) refusals.add(lost(first))
+      this.founded.add(first.sessionId)
+    }
+    this.#place(first, leads(first) ? NO_SESSION : first.sessionId)
+  }
+
+  by(task: Task): Forked<Task> {
+    const known = this.#forked.get(task) ?? { elder: [], younger: [], founders: new Map<number, Task[]>() }
+    this.#forked.set(task, known)
+    return known
+  }
+
+  /** Those that a process is to fork, and those that they are to. @param birth the session that it was born into */
+  #place(task: Task, birth: number): void {
+    const siblings = task === this.#first ? this.#childrenOf(0).filter((other) => other !== task) : []
+    for (const child of this.#childrenOf(task.pid)) this.#placeOne(child, task, birth)
+    for (const sibling of siblings) this.#placeOne(sibling, task, task.sessionId)
+  }
+
+  #placeOne(child: Task, forker: Task, birth: number): void {
+    const born = leads(child) ? this.#birthOfLeader(child, forker, birth) : child.sessionId
+    const leader = this.#leaders.get(born)
+    if (born === forker.sessionId) this.by(forker).younger.push(child)
+    else if (leads(forker) && born === birth) this.by(forker).elder.push(child)
+    // Who reaps a zombie waits for it to end, having forked it.
+    else if (!this.#processes.has(child)) this.#refusals.add(lost(child))
+    else if (leader !== undefined && this.#processes.has(leader) && leader.parentPid === child.parentPid)
+      this.by(leader).younger.push(child)
+    else if (leader === undefined && this.#found(born, forker)) {
+      const { founders } = this.by(forker)
+      founders.set(born, [...(founders.get(born) ?? []), child])
+    } else this.#refusals.add(lost(child))
+    this.#place(child, born)
+  }
+
+  /** Its own leaves it the choice, unless it has children that stayed where it was born. */
+  #birthOfLeader(child: Task, forker: Task, birth: number): number {
+    const stayed = new Set(this.#childrenOf(child.pid).flatMap((other) => (leads(other) ? [] : other.sessionId)))
+    return !stayed.has(forker.sessionId) && leads(forker) && stayed.has(birth) ? birth : forker.sessionId
+  }
+
+  /** Once in all: its pid is not free again as long as anybody is in it. */
+  #found(session: number, forker: Task): boolean {
+    if (this.by(forker).founders.has(session)) return true
+    if (this.founded.has(session)) return false
+    this.founded.add(session)
+    return true
+  }
+
+  #childrenOf(pid: number): readonly Task[] {
+    return this.#children.get(pid) ?? []
   }
 }
 
-/** Groups whose leader is gone, by the first process that is in each. @param founded the group of a lost session, which comes with it */
-function lostGroupsOf({ processes, zombies }: Tree, founded: number | undefined): Map<number, number[]> {
+/** Groups whose leader is gone, by the first process that is in each. @param founded sessions whose group comes with them */
+function lostGroupsOf({ processes, zombies }: Relations, founded: ReadonlySet<number>): Map<number, number[]> {
   const pids = new Set([...processes, ...zombies].map(({ pid }) => pid))
   const seen = new Set<number>()
   const lostGroups = new Map<number, number[]>()
   // Who lives on rather than a zombie, which has to be there until all have joined.
   for (const { pid, groupId } of [...processes, ...zombies]) {
-    if (pids.has(groupId) || seen.has(groupId) || groupId === founded) continue
+    if (pids.has(groupId) || seen.has(groupId) || founded.has(groupId)) continue
     seen.add(groupId)
     lostGroups.set(pid, [...(lostGroups.get(pid) ?? []), groupId])
   }
   return lostGroups
 }
 
-const lost = ({ pid, sessionId }: Task): UnsupportedError =>
+const lost = ({ pid, sessionId }: Related): UnsupportedError =>
   new UnsupportedError(
     'THAW_SESSION',
-    `Cannot carry pid ${pid}: it is in session ${sessionId}, which neither it nor the process that would have to fork it has led. Have it begin a session of its own (setsid).`,
+    `Cannot carry pid ${pid}: it is in session ${sessionId}, which neither it nor a process that could fork it has led. Have it begin a session of its own (setsid).`,
     { pid },
   )
 
@@ -108,11 +208,11 @@ const lost = ({ pid, sessionId }: Task): UnsupportedError =>
  * A leader that has moved to another group founds its own first and waits until all that stayed have joined: leaders that have moved into
  * each other's groups would wait for each other.
  */
-function refuseExchanged({ processes, zombies }: Tree): void {
+function refuseExchanged({ processes, zombies }: Relations): void {
   const tasks = new Map([...processes, ...zombies].map((task) => [task.pid, task]))
   for (const start of tasks.values()) {
     const passed = new Set<number>()
-    for (let at: Task | undefined = start; at !== undefined && at.groupId !== at.pid; at = tasks.get(at.groupId)) {
+    for (let at: Related | undefined = start; at !== undefined && at.groupId !== at.pid; at = tasks.get(at.groupId)) {
       if (passed.has(at.pid))
         throw new UnsupportedError(
           'THAW_GROUP',
@@ -124,8 +224,15 @@ function refuseExchanged({ processes, zombies }: Tree): void {
   }
 }
 
+/** Whom it forks, or has forked by a founder. */
+export const forkedBy = <Process extends Related, Zombie extends Related>({
+  elder,
+  younger,
+  founders,
+}: Member<Process, Zombie>): Member<Process, Zombie>[] => [...elder, ...younger, ...founders.flatMap(({ members }) => members)]
+
 /** All members, those that fork before those that they fork. */
 export function* membersOf(member: Member): Generator<Member> {
   yield member
-  for (const child of [...member.elder, ...member.younger]) yield* membersOf(child)
+  for (const child of forkedBy(member)) yield* membersOf(child)
 }

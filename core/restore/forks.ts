@@ -6,7 +6,7 @@
  */
 import type { Program } from '../program/program.js'
 import { membersOf } from './family.js'
-import type { Member } from './family.js'
+import type { Founder, Member } from './family.js'
 import { emitLifeline } from './lifeline.js'
 import type { Planning } from './planning.js'
 import { cloneArgs, CLONE_ARGS_BYTES, unusedPids } from './spawning.js'
@@ -23,8 +23,8 @@ const BATCH = 12
 export class Forks {
   readonly #planning: Planning
   readonly #emitMember: (program: Program, member: Member) => void
-  /** By the process that has to reap them. */
-  readonly #nurses = new Map<Program, number[]>()
+  /** Nurses and founders, by the process that has to reap them. Those without one in the tree are for init. */
+  readonly #helpers = new Map<Program, number[]>()
   readonly #nursePids: Iterator<number>
 
   /** @param emitMember what a child does once it is forked */
@@ -36,12 +36,28 @@ export class Forks {
     this.#nursePids.next()
   }
 
-  emit(program: Program, children: readonly Member[]): void {
-    // Siblings are children of init, and a nurse's pid can only be chosen where all are ours.
+  /** @param forkerPid whose program it is */
+  emit(program: Program, children: readonly Member[], forkerPid: number): void {
+    const isSibling = (child: Member): boolean => child.parentPid !== forkerPid
+    // Siblings have a parent that waits for no nurses, and a nurse's pid can only be chosen where all are ours.
     const alone = children.length <= MOST_ALONE || this.#planning.options.pidNamespace === 'current'
-    const batched = alone ? [] : children.filter(({ isSibling }) => !isSibling)
-    for (const child of children) if (!batched.includes(child)) this.#fork(program, child, child.isSibling)
+    const batched = alone ? [] : children.filter((child) => !isSibling(child))
+    for (const child of children) if (!batched.includes(child)) this.#fork(program, child, isSibling(child))
     this.#forkAll(program, batched, program)
+  }
+
+  /** Who leads a session ends before it, and what a founder forks are children of its parent. */
+  emitFounded(program: Program, { founders, pid }: Member): void {
+    for (const founder of founders) this.#found(program, founder, founder.parentPid === pid)
+  }
+
+  #found(program: Program, { pid, parentPid, members }: Founder, isChild: boolean): void {
+    this.#helped(program, members, pid, isChild, (founder) => {
+      emitLifeline(founder, this.#planning, parentPid)
+      founder.for('session', () => founder.call('setsid'))
+      for (const member of members) this.#fork(founder, member, true)
+    })
+    if (isChild) this.#helpers.set(program, [...(this.#helpers.get(program) ?? []), pid])
   }
 
   /** @param parent whose children they become; another program is a nurse's */
@@ -55,24 +71,29 @@ export class Forks {
   }
 
   #nurse(program: Program, children: readonly Member[], parent: Program): void {
+    const pid = this.#nursePids.next().value as number
+    this.#helped(program, children, pid, program === parent, (nurse) => this.#forkAll(nurse, children, parent))
+    this.#helpers.set(parent, [...(this.#helpers.get(parent) ?? []), pid])
+  }
+
+  /** Has a process that ends again fork them, and waits until it has. */
+  #helped(program: Program, children: readonly Member[], pid: number, isChild: boolean, emitForks: (helper: Program) => void): void {
     const { bundle, failed, shared } = this.#planning
     const stows = children.flatMap((child) => this.#stowsOf(child))
-    const pid = this.#nursePids.next().value as number
     const done = shared.word()
-    const nurse = bundle.program(`nurse ${pid}`, failed.instance)
-    program.for(`nurse ${pid}`, () => {
+    const helper = bundle.program(`helper ${pid}`, failed.instance)
+    program.for(`helper ${pid}`, () => {
       for (const stow of stows) stow.emitForked(program, true)
-      const args = program === parent ? { flags: 0, pid, exitSignal: SIGCHLD } : { flags: CLONE_PARENT, pid, exitSignal: 0 }
-      program.spawn(nurse, cloneArgs(this.#planning, args), CLONE_ARGS_BYTES)
-      this.#nurses.set(parent, [...(this.#nurses.get(parent) ?? []), pid])
+      const args = isChild ? { flags: 0, pid, exitSignal: SIGCHLD } : { flags: CLONE_PARENT, pid, exitSignal: 0 }
+      program.spawn(helper, cloneArgs(this.#planning, args), CLONE_ARGS_BYTES)
       for (const stow of stows) stow.emitRelease(program)
       // Children are found, and waited for, in the order in which they were born.
       program.waitFor(done, 1)
     })
-    for (const stow of stows) stow.emitForked(nurse, false)
-    this.#forkAll(nurse, children, parent)
-    nurse.add(done, 1)
-    nurse.call('exit_group', [0])
+    for (const stow of stows) stow.emitForked(helper, false)
+    emitForks(helper)
+    helper.add(done, 1)
+    helper.call('exit_group', [0])
   }
 
   #fork(program: Program, child: Member, asSibling: boolean): void {
@@ -86,7 +107,7 @@ export class Forks {
       program.spawn(own, cloneArgs(this.#planning, args), CLONE_ARGS_BYTES)
       for (const stow of stows) stow.emitRelease(program)
     })
-    emitLifeline(own, this.#planning, child.isSibling ? 'adopter' : parentOf(child))
+    emitLifeline(own, this.#planning, child.parentPid)
     for (const stow of stows) stow.emitForked(own, false)
     this.#emitMember(own, child)
   }
@@ -95,12 +116,10 @@ export class Forks {
     return [...membersOf(child)].flatMap(({ process }) => (process === undefined ? [] : (this.#planning.stows.get(process) ?? [])))
   }
 
-  /** Nurses have ended: each once it has forked its own, which come behind it. @returns whether there were any, whose ends were signalled */
+  /** Helpers have ended: each once it has forked its own, which come behind it. @returns whether there were any, whose ends were signalled */
   emitEnds(program: Program): boolean {
-    const nurses = this.#nurses.get(program) ?? []
-    for (const pid of nurses) program.call('wait4', [pid, 0, WALL, 0])
-    return nurses.length > 0
+    const helpers = this.#helpers.get(program) ?? []
+    for (const pid of helpers) program.call('wait4', [pid, 0, WALL, 0])
+    return helpers.length > 0
   }
 }
-
-const parentOf = ({ process, zombie }: Member): number => process?.parentPid ?? zombie?.parentPid ?? 0

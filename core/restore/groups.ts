@@ -28,8 +28,8 @@ export class Groups {
     const { family, shared } = planning
     const members = [...membersOf(family.first)]
     for (const id of new Set(members.map(({ groupId }) => groupId))) {
-      // The group of a lost session is there from the start.
-      if (id === family.lostSession || (members.length === 1 && id === family.first.pid)) continue
+      // The group of a session that is founded is there from the start.
+      if (family.founded.has(id) || (members.length === 1 && id === family.first.pid)) continue
       this.#groups.set(id, { founded: shared.word(), joined: shared.word(), size: members.filter(({ groupId }) => groupId === id).length })
     }
   }

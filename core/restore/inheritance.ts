@@ -8,6 +8,7 @@ import { isWiped, PAGE_BYTES } from '../checkpoint/pages.js'
 import type { AddressRange } from '../checkpoint/space.js'
 import type { Mapping, MemoryModel, PageRange, ProcessModel } from '../image/model.js'
 import { MappingKind } from '../image/model.js'
+import { forkedBy } from './family.js'
 import type { Family, Member } from './family.js'
 import { pagesOf } from './mapping-program.js'
 import { vdsoRange } from './vdso-move.js'
@@ -32,7 +33,7 @@ export class Inheritance {
   }
 
   #addChildren(member: Member): void {
-    for (const child of [...member.elder, ...member.younger]) {
+    for (const child of forkedBy(member)) {
       if (member.process !== undefined && child.process !== undefined) this.#add(member.process, child.process)
       this.#addChildren(child)
     }

@@ -10,15 +10,15 @@ import type { Planning } from './planning.js'
 const PR_SET_PDEATHSIG = 1
 const SIGKILL = 9
 
-/** First of all in a process, before it waits for anybody. @param parentPid 'adopter' for who loses the helper as its parent */
-export function emitLifeline(program: Program, planning: Planning, parentPid: number | 'adopter'): void {
+/** First of all in a process, before it waits for anybody. @param parentPid 0 for who loses the helper as its parent, and is adopted */
+export function emitLifeline(program: Program, planning: Planning, parentPid: number): void {
   if (planning.options.pidNamespace === 'new') return
   program.for('parent', () => {
     // The helper's end is not to be that of what it has forked.
-    if (parentPid === 'adopter') emitAdoption(program, planning)
+    if (parentPid === 0) emitAdoption(program, planning)
     program.call('prctl', [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0])
     // Who had ended before sends nothing.
-    program.call('getppid', [], { equal: parentPid === 'adopter' ? process.pid : parentPid })
+    program.call('getppid', [], { equal: parentPid === 0 ? process.pid : parentPid })
   })
 }
 

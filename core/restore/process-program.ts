@@ -27,6 +27,7 @@ import { emitParentDeathSignal } from '../resources/thread-settings.js'
 import { emitQueue } from '../resources/sysv-queue.js'
 import { emitSemaphores } from '../resources/sysv-semaphores.js'
 import { Descriptors } from './descriptor-program.js'
+import { forkedBy } from './family.js'
 import type { Member } from './family.js'
 import { Forks } from './forks.js'
 import { Groups } from './groups.js'
@@ -102,7 +103,7 @@ export class Processes {
     if (index > 0 && isInPlace) emitForkedMemory(program, this.#planning, process)
     this.#emitFamily(program, member, process)
     // Not sooner: meanwhile the helper ends.
-    if (index === 0) emitLifeline(program, this.#planning, 'adopter')
+    if (index === 0) emitLifeline(program, this.#planning, member.parentPid)
     if (index > 0 && !isInPlace) emitForkedMemory(program, this.#planning, process)
     if (index > 0) emitForkedLayout(program, this.#planning, process)
     emitFreedKeys(program, keysOf(this.#planning.image), process.memory.protectionKeys)
@@ -113,11 +114,12 @@ export class Processes {
     emitProcessSettings(program, process, this.#planning.options.own.oomScoreAdjustment)
     this.#emitEnds(program, member)
     emitSignalActions(program, process.signalActions)
-    emitQuietStops(program, childrenOf(member))
+    const children = this.#planning.image.processes.filter(({ parentPid }) => parentPid === process.pid)
+    emitQuietStops(program, children)
     if (this.#descriptors.leadTo === 'processes') this.#emitLeads(program, index)
     if (index === 0) this.#emitGate(program)
     else this.#emitGateOfOthers(program, member)
-    this.#emitRest(program, process, index, childrenOf(member))
+    this.#emitRest(program, process, index, children)
   }
 
   /** Who was forked to end has ended, and what that has sent is forgotten: what was pending, comes from the image. */
@@ -228,12 +230,13 @@ export class Processes {
   /** Those that stayed in the session that this process leaves come first. */
   #emitFamily(program: Program, member: Member, process: ProcessModel): void {
     const fork = (): void => {
-      this.#forks.emit(program, member.elder)
+      this.#forks.emit(program, member.elder, member.pid)
       if (member.leadsSession) this.#emitSession(program, member)
-      this.#forks.emit(program, member.younger)
+      this.#forks.emit(program, member.younger, member.pid)
+      this.#forks.emitFounded(program, member)
       this.#groups.emitLost(program, member)
     }
-    if (member.elder.length + member.younger.length > 0) emitForks(program, this.#planning, process, fork)
+    if (forkedBy(member).length > 0) emitForks(program, this.#planning, process, fork)
     else fork()
   }
 
@@ -262,9 +265,9 @@ export class Processes {
     })
   }
 
-  #emitGateOfOthers(program: Program, { isSibling }: Member): void {
+  #emitGateOfOthers(program: Program, { parentPid }: Member): void {
     program.for('gate', () => {
-      if (isSibling) emitAdoption(program, this.#planning)
+      if (parentPid === 0) emitAdoption(program, this.#planning)
       program.add(this.#ready, 1, this.#others)
       program.waitFor(this.#go, 1)
       emitEndOfLifeline(program, this.#planning)
@@ -272,7 +275,3 @@ export class Processes {
     })
   }
 }
-
-/** Processes that it is told of. */
-const childrenOf = ({ elder, younger }: Member): ProcessModel[] =>
-  [...elder, ...younger].flatMap(({ process, isSibling }) => (process === undefined || isSibling ? [] : [process]))

@@ -32,8 +32,46 @@ test("leaders in each other's groups are refused by name", () => {
     expect(() => familyOf(tree(tasks))).toThrow(expect.objectContaining({ name: 'UnsupportedError', code: 'THAW_GROUP', pid: 11 }))
 })
 
-test('a session that nobody of the tree has led is refused by name', () => {
-  expect(() => familyOf(tree([first, { ...child(11, 11), sessionId: 77 }]))).toThrow(
-    expect.objectContaining({ name: 'UnsupportedError', code: 'THAW_SESSION', pid: 11 }),
+test('who stayed in the session that its parent has left is forked before, by a grandparent too', () => {
+  const left: Task = { pid: 11, parentPid: 10, groupId: 11, sessionId: 11 }
+  const stayed = (parentPid: number): Task => ({ pid: 12, parentPid, groupId: 10, sessionId: 10 })
+  expect(familyOf(tree([first, left, stayed(11)])).first).toMatchObject({ younger: [{ pid: 11, elder: [{ pid: 12 }], younger: [] }] })
+  const orphans = familyOf(
+    tree([
+      { ...first, sessionId: 10 },
+      { ...stayed(0), pid: 13 },
+      { ...left, parentPid: 13 },
+      { ...stayed(11), pid: 14 },
+    ]),
+  )
+  expect(orphans.first.younger).toMatchObject([{ pid: 13, parentPid: 0, younger: [{ pid: 11, elder: [{ pid: 14 }] }] }])
+})
+
+test('orphans of a session whose leader is gone are forked by one that founds it', () => {
+  const orphan = (pid: number, parentPid: number): Task => ({ pid, parentPid, groupId: 77, sessionId: 77 })
+  const { founded, lostSession, first: root } = familyOf(tree([first, orphan(11, 0), orphan(12, 0)]))
+  expect({ founded, lostSession }).toEqual({ founded: new Set([77]), lostSession: undefined })
+  expect(root).toMatchObject({ younger: [], founders: [{ pid: 77, parentPid: 0, members: [{ pid: 11 }, { pid: 12 }] }] })
+  expect(root.founders[0]?.members.map(({ lostGroups }) => lostGroups)).toEqual([[], []])
+  expect(familyOf(tree([first, orphan(11, 10)])).first.founders).toMatchObject([{ pid: 77, parentPid: 10, members: [{ pid: 11 }] }])
+})
+
+test('orphans of a session whose leader lives are forked by that leader, where they have one parent', () => {
+  const leader: Task = { pid: 20, parentPid: 0, groupId: 20, sessionId: 20 }
+  const orphan: Task = { pid: 21, parentPid: 0, groupId: 20, sessionId: 20 }
+  expect(familyOf(tree([first, leader, orphan])).first.younger).toMatchObject([{ pid: 20, younger: [{ pid: 21, parentPid: 0 }] }])
+})
+
+test('a session that nobody who could fork its members has led is refused by name, with all of them', () => {
+  const leader: Task = { pid: 20, parentPid: 11, groupId: 20, sessionId: 20 }
+  const orphan = (pid: number): Task => ({ pid, parentPid: 10, groupId: 20, sessionId: 20 })
+  const refused = (pid: number) => expect.objectContaining({ name: 'UnsupportedError', code: 'THAW_SESSION', pid })
+  expect(() => familyOf(tree([first, child(11, 11), leader, orphan(21)]))).toThrow(refused(21))
+  // A zombie forks nobody.
+  expect(() => familyOf(tree([first, orphan(21)], [{ ...leader, parentPid: 10 }]))).toThrow(refused(21))
+  // Its leader cannot be there before it.
+  expect(() => familyOf(tree([{ ...orphan(21), parentPid: 0 }, leader, child(11, 11)]))).toThrow(refused(21))
+  expect(() => familyOf(tree([first, child(11, 11), leader, orphan(21), orphan(22)]))).toThrow(
+    expect.objectContaining({ code: 'THAW_SESSION', message: expect.stringMatching(/pid 21[^]*pid 22/) }),
   )
 })
