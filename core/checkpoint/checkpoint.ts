@@ -119,12 +119,12 @@ const unasked = { frozen: false, keepContent: () => undefined, askInside: () => 
 
 function look(surveyed: Tree, options: CheckpointOptions): Rehearsed {
   const { processes, init } = surveyed
-  const outside = outsideSessions(processes, options.shellJob ?? false)
+  const refusals = new Refusals()
+  const zombies = refusals.gather(() => surveyed.zombies()) ?? []
+  const outside = outsideSessions(processes, zombies, options.shellJob ?? false)
   using seen = seeDescriptors(processes)
   const tree = seenTree(processes, seen, { ...unasked, options: { tcp: options.tcp ?? 'refuse' } }, [])
-  const refusals = new Refusals()
-  const zombies = refusals.gather(() => surveyed.zombies())
-  refusals.gather(() => rehearseSessions(processes, zombies ?? [], outside))
+  refusals.gather(() => rehearseSessions(processes, zombies, outside))
   refusals.gather(() => collectDescriptions(tree))
   refusals.gather(() => refuseBeyondLimit(tree, seen.descriptors))
   refusals.gather(() => refuseSharedOutside(tree, init))
@@ -180,7 +180,8 @@ function readFrozen(
   step: (name: string) => void,
 ): Omit<RawCheckpoint, 'standstillMs' | 'pageFd'> & { placed: PlacedContent[] } {
   const { processes } = frozen
-  const outside = outsideSessions(processes, options.shellJob ?? false)
+  const zombies = frozen.zombies()
+  const outside = outsideSessions(processes, zombies, options.shellJob ?? false)
   using seen = seeDescriptors(processes)
   const blobs: Uint8Array[] = []
   const contents: KeptContent[] = []
@@ -207,7 +208,6 @@ function readFrozen(
   step('pages')
   pageFile.finish()
   const { placed, end: pageBytes } = keepContents(contents, pageFile.fd, shared.end)
-  const zombies = frozen.zombies()
   adoptSessions({ processes: models, zombies }, outside)
   familyOf({ processes: models, zombies })
   const [root] = processes

@@ -18,8 +18,8 @@ export const support: Support = {
 }
 
 /** Sessions that somebody outside of the tree leads, as the tree knows them. @throws UnsupportedError unless `shellJob` accepts them */
-export function outsideSessions(processes: readonly SeenProcess[], shellJob: boolean): Set<number> {
-  const own = new Set(processes.map(({ innerPid }) => innerPid))
+export function outsideSessions(processes: readonly SeenProcess[], zombies: readonly ZombieModel[], shellJob: boolean): Set<number> {
+  const own = new Set([...processes.map(({ innerPid }) => innerPid), ...zombies.map(({ pid }) => pid)])
   const outside = new Set<number>()
   for (const process of processes) {
     const status = readStatus(process.pid)

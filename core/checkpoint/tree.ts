@@ -1,5 +1,5 @@
 /** Which processes a checkpoint takes, and what they are to each other. */
-import { closeSync } from 'node:fs'
+import { closeSync, existsSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import type { SystemError } from '../../native/index.js'
 import { CheckpointError, ThawError, UnsupportedError } from '../errors.js'
@@ -42,17 +42,18 @@ const END_PAUSE_MS = 1
 const MOST_VFORK_LOOKS = 50
 const VFORK_PAUSE_MS = 2
 
-/** The first is to be one that leads its session, where it is led by any of them. */
+/** The first is to be one that leads its session, or whose leader is gone, if there is any: it comes before all others. */
 const rootsOf = (root: TreeRoot): number[] =>
-  typeof root === 'number' ? [root] : childrenOf(root.belowInit).toSorted((a, b) => Number(leadsSession(b)) - Number(leadsSession(a)))
+  typeof root === 'number' ? [root] : childrenOf(root.belowInit).toSorted((a, b) => rankInSession(a) - rankInSession(b))
 
 const STAT_SESSION = 6 - 3
 
-function leadsSession(pid: number): boolean {
+function rankInSession(pid: number): number {
   try {
-    return Number(readStat(pid)[STAT_SESSION]) === pid
+    const session = Number(readStat(pid)[STAT_SESSION])
+    return session === pid ? 0 : existsSync(`/proc/${session}`) ? 2 : 1
   } catch (error) {
-    if (isEnd(error)) return false
+    if (isEnd(error)) return 2
     throw error
   }
 }

@@ -92,7 +92,6 @@ export function emitProcessSettings(program: Program, settings: ProcessSettings,
     if (settings.personality !== 0) program.call('personality', [settings.personality])
     // Before the alternate stacks of its threads: the kernel looks at their sizes.
     if ((settings.permittedFeatures & TILE_DATA) !== 0n) program.call('arch_prctl', [ARCH_REQ_XCOMP_PERM, TILE_DATA_BIT])
-    if (settings.subreaper) program.call('prctl', [PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0])
     if (settings.memoryMerge) program.call('prctl', [PR_SET_MEMORY_MERGE, 1, 0, 0, 0])
     if (settings.thpDisabled !== 0) program.call('prctl', [PR_SET_THP_DISABLE, 1, settings.thpDisabled & ~1, 0, 0])
     for (let bit = 0; bit < 32; bit++) if ((settings.membarrier & (1 << bit)) !== 0) program.call('membarrier', [1 << bit, 0, 0])
@@ -100,6 +99,11 @@ export function emitProcessSettings(program: Program, settings: ProcessSettings,
     if (settings.coredumpFilter !== DEFAULT_COREDUMP_FILTER)
       emitWrite(program, '/proc/self/coredump_filter', `0x${settings.coredumpFilter.toString(16)}`)
   })
+}
+
+/** Behind the gate: until then, orphans come up who are not for it. */
+export function emitSubreaper(program: Program, { subreaper }: ProcessSettings): void {
+  if (subreaper) program.for('subreaper', () => program.call('prctl', [PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0]))
 }
 
 /** After the credentials: changing ids resets it (prctl(2), PR_SET_DUMPABLE). */

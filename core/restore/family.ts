@@ -3,7 +3,8 @@
  * session of the one that forks it, and leaves it only to lead one of its own. So
  *
  * - children that stayed in the session that their parent left are forked before it leaves;
- * - orphans, children of whoever adopted them, are forked by the leader of their session as its siblings (CLONE_PARENT);
+ * - orphans, children of whoever adopted them, are forked by the leader of their session as its siblings (CLONE_PARENT), or, where only init
+ *   can have adopted them, by a child of the leader that ends;
  * - where that leader is gone, a founder with its pid leads the session, forks them as its siblings, and ends.
  */
 import { UnsupportedError } from '../errors.js'
@@ -15,7 +16,7 @@ export const support: Support = {
   topic: 'task',
   conditions: ['Orphans, and zombies, are listed elsewhere among the children of their parent (/proc/PID/task/TID/children).'],
   refused: {
-    THAW_SESSION: 'orphans of a session whose leader, alive or to be reaped, has another parent than they',
+    THAW_SESSION: 'orphans adopted by a process other than init, of a session whose leader has another parent',
     THAW_GROUP: "leaders of process groups in each other's groups",
   },
 }
@@ -40,7 +41,9 @@ export interface Member<Process extends Related = ProcessModel, Zombie extends R
   /** Forked before it leads a session of its own, and after. Children of its own or, if their parent is another, its siblings. */
   readonly elder: readonly Member<Process, Zombie>[]
   readonly younger: readonly Member<Process, Zombie>[]
-  /** Sessions whose leader is gone. */
+  /** Members of the session that it leads which init has adopted. */
+  readonly orphans: readonly Member<Process, Zombie>[]
+  /** Of sessions whose leader is gone. */
   readonly founders: readonly Founder<Process, Zombie>[]
   /** Process groups whose leader is gone: this member has them founded by a process that ends again. */
   readonly lostGroups: readonly number[]
@@ -85,7 +88,7 @@ function memberOf<Process extends Related, Zombie extends Related>(
 ): Member<Process, Zombie> {
   const members = (tasks: readonly (Process | Zombie)[]): Member<Process, Zombie>[] =>
     tasks.map((forked) => memberOf(forked, tree, births, lostGroups))
-  const { elder, younger, founders } = births.by(task)
+  const { elder, younger, orphans, founders } = births.by(task)
   return {
     pid: task.pid,
     parentPid: task.parentPid,
@@ -95,6 +98,7 @@ function memberOf<Process extends Related, Zombie extends Related>(
     leadsSession: leads(task),
     elder: members(elder),
     younger: members(younger),
+    orphans: members(orphans),
     founders: [...founders].map(([pid, forked]) => ({ pid, parentPid: forked[0]?.parentPid ?? 0, members: members(forked) })),
     lostGroups: lostGroups.get(task.pid) ?? [],
   }
@@ -105,6 +109,7 @@ const leads = ({ pid, sessionId }: Related): boolean => sessionId === pid
 interface Forked<Task> {
   readonly elder: Task[]
   readonly younger: Task[]
+  readonly orphans: Task[]
   readonly founders: Map<number, Task[]>
 }
 
@@ -136,7 +141,7 @@ class Births<Task extends Related> {
   }
 
   by(task: Task): Forked<Task> {
-    const known = this.#forked.get(task) ?? { elder: [], younger: [], founders: new Map<number, Task[]>() }
+    const known = this.#forked.get(task) ?? { elder: [], younger: [], orphans: [], founders: new Map<number, Task[]>() }
     this.#forked.set(task, known)
     return known
   }
@@ -157,6 +162,7 @@ class Births<Task extends Related> {
     else if (!this.#processes.has(child)) this.#refusals.add(lost(child))
     else if (leader !== undefined && this.#processes.has(leader) && leader.parentPid === child.parentPid)
       this.by(leader).younger.push(child)
+    else if (leader !== undefined && child.parentPid === 0) this.by(leader).orphans.push(child)
     else if (leader === undefined && this.#found(born, forker)) {
       const { founders } = this.by(forker)
       founders.set(born, [...(founders.get(born) ?? []), child])
@@ -228,8 +234,9 @@ function refuseExchanged({ processes, zombies }: Relations): void {
 export const forkedBy = <Process extends Related, Zombie extends Related>({
   elder,
   younger,
+  orphans,
   founders,
-}: Member<Process, Zombie>): Member<Process, Zombie>[] => [...elder, ...younger, ...founders.flatMap(({ members }) => members)]
+}: Member<Process, Zombie>): Member<Process, Zombie>[] => [...elder, ...younger, ...orphans, ...founders.flatMap(({ members }) => members)]
 
 /** All members, those that fork before those that they fork. */
 export function* membersOf(member: Member): Generator<Member> {

@@ -4,6 +4,7 @@
  * memory of its batch only, forks them as children of its own parent (CLONE_PARENT), and ends. A batch that is large itself has nurses of
  * its own, so that the map of a child's memory is copied as often as its number has digits.
  */
+import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import { membersOf } from './family.js'
 import type { Founder, Member } from './family.js'
@@ -23,17 +24,17 @@ const BATCH = 12
 export class Forks {
   readonly #planning: Planning
   readonly #emitMember: (program: Program, member: Member) => void
-  /** Nurses and founders, by the process that has to reap them. Those without one in the tree are for init. */
-  readonly #helpers = new Map<Program, number[]>()
-  readonly #nursePids: Iterator<number>
+  /** Nurses, founders and forkers of orphans, by the process that has to reap them. Those without one in the tree are for init. */
+  readonly #helpers = new Map<Program, (Cell | number)[]>()
+  readonly #helperPids: Iterator<number>
 
   /** @param emitMember what a child does once it is forked */
   constructor(planning: Planning, emitMember: (program: Program, member: Member) => void) {
     this.#planning = planning
     this.#emitMember = emitMember
-    this.#nursePids = unusedPids(planning.image)
+    this.#helperPids = unusedPids(planning.image)
     // The first is the helper's.
-    this.#nursePids.next()
+    this.#helperPids.next()
   }
 
   /** @param forkerPid whose program it is */
@@ -51,13 +52,35 @@ export class Forks {
     for (const founder of founders) this.#found(program, founder, founder.parentPid === pid)
   }
 
+  /** A zombie forks them itself, as it ends before they are looked at. */
+  emitOrphans(program: Program, { orphans, zombie }: Member): void {
+    if (orphans.length === 0) return
+    const { helperPid, options } = this.#planning
+    const fork = (forker: Program): void => {
+      // Whom they are to wait for to be gone.
+      forker.callInto(helperPid, 'getpid', [])
+      for (const orphan of orphans) this.#fork(forker, orphan, false)
+    }
+    if (zombie !== undefined) return fork(program)
+    const pid = options.pidNamespace === 'current' ? undefined : this.#nextPid()
+    this.#reap(program, this.#helped(program, orphans, pid, true, fork))
+  }
+
   #found(program: Program, { pid, parentPid, members }: Founder, isChild: boolean): void {
     this.#helped(program, members, pid, isChild, (founder) => {
       emitLifeline(founder, this.#planning, parentPid)
       founder.for('session', () => founder.call('setsid'))
       for (const member of members) this.#fork(founder, member, true)
     })
-    if (isChild) this.#helpers.set(program, [...(this.#helpers.get(program) ?? []), pid])
+    if (isChild) this.#reap(program, pid)
+  }
+
+  #reap(program: Program, helper: Cell | number): void {
+    this.#helpers.set(program, [...(this.#helpers.get(program) ?? []), helper])
+  }
+
+  #nextPid(): number {
+    return this.#helperPids.next().value as number
   }
 
   /** @param parent whose children they become; another program is a nurse's */
@@ -71,21 +94,28 @@ export class Forks {
   }
 
   #nurse(program: Program, children: readonly Member[], parent: Program): void {
-    const pid = this.#nursePids.next().value as number
+    const pid = this.#nextPid()
     this.#helped(program, children, pid, program === parent, (nurse) => this.#forkAll(nurse, children, parent))
-    this.#helpers.set(parent, [...(this.#helpers.get(parent) ?? []), pid])
+    this.#reap(parent, pid)
   }
 
-  /** Has a process that ends again fork them, and waits until it has. */
-  #helped(program: Program, children: readonly Member[], pid: number, isChild: boolean, emitForks: (helper: Program) => void): void {
+  /** Has a process that ends again fork them, and waits until it has. @returns its pid */
+  #helped(
+    program: Program,
+    children: readonly Member[],
+    pid: number | undefined,
+    isChild: boolean,
+    emitForks: (helper: Program) => void,
+  ): Cell {
     const { bundle, failed, shared } = this.#planning
     const stows = children.flatMap((child) => this.#stowsOf(child))
     const done = shared.word()
-    const helper = bundle.program(`helper ${pid}`, failed.instance)
-    program.for(`helper ${pid}`, () => {
+    const helper = bundle.program(`helper ${pid ?? ''}`, failed.instance)
+    let child: Cell | undefined
+    program.for(`helper ${pid ?? ''}`, () => {
       for (const stow of stows) stow.emitForked(program, true)
-      const args = isChild ? { flags: 0, pid, exitSignal: SIGCHLD } : { flags: CLONE_PARENT, pid, exitSignal: 0 }
-      program.spawn(helper, cloneArgs(this.#planning, args), CLONE_ARGS_BYTES)
+      const args = { ...(pid !== undefined && { pid }), ...(isChild ? { flags: 0, exitSignal: SIGCHLD } : { flags: CLONE_PARENT }) }
+      child = program.spawn(helper, cloneArgs(this.#planning, args), CLONE_ARGS_BYTES)
       for (const stow of stows) stow.emitRelease(program)
       // Children are found, and waited for, in the order in which they were born.
       program.waitFor(done, 1)
@@ -94,6 +124,7 @@ export class Forks {
     emitForks(helper)
     helper.add(done, 1)
     helper.call('exit_group', [0])
+    return child as Cell
   }
 
   #fork(program: Program, child: Member, asSibling: boolean): void {

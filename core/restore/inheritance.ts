@@ -29,13 +29,14 @@ export class Inheritance {
   constructor({ first }: Family) {
     if (first.process === undefined) throw new Error('a family without a first process')
     this.#first = first.process
-    this.#addChildren(first)
+    this.#addForked(first, first.process)
   }
 
-  #addChildren(member: Member): void {
-    for (const child of forkedBy(member)) {
-      if (member.process !== undefined && child.process !== undefined) this.#add(member.process, child.process)
-      this.#addChildren(child)
+  /** @param forker whose memory all have that it forks: a zombie has that of whoever has forked it */
+  #addForked(member: Member, forker: ProcessModel): void {
+    for (const forked of forkedBy(member)) {
+      if (forked.process !== undefined) this.#add(forker, forked.process)
+      this.#addForked(forked, forked.process ?? forker)
     }
   }
 

@@ -18,7 +18,7 @@ import { emitAwaitStops, emitQuietStops, emitStop } from '../resources/job-contr
 import { emitLimits } from '../resources/limits.js'
 import { emitProcessSignals, emitThreadSignals, emitTimersOfThreads, hasTimers } from '../resources/pending-signals.js'
 import { armOverrunTimers, armPosixTimers, emitPosixTimers, emitRestoreIds } from '../resources/posix-timers.js'
-import { emitDumpable, emitFutureLocks, emitProcessSettings } from '../resources/process-settings.js'
+import { emitDumpable, emitFutureLocks, emitProcessSettings, emitSubreaper } from '../resources/process-settings.js'
 import { emitFreedKeys } from '../resources/protection-keys.js'
 import { emitControl, emitForeground } from '../resources/pty/control.js'
 import { emitSharedSeccomp } from '../resources/seccomp.js'
@@ -94,7 +94,7 @@ export class Processes {
   }
 
   #emitMember(program: Program, member: Member): void {
-    if (member.zombie !== undefined) return emitZombie(program, member, member.zombie, this.#groups)
+    if (member.zombie !== undefined) return emitZombie(program, member, member.zombie, this.#groups, this.#forks)
     const process = member.process
     if (process === undefined) throw new Error('a member that is neither a process nor a zombie')
     const index = this.#planning.image.processes.indexOf(process)
@@ -136,6 +136,7 @@ export class Processes {
   #emitRest(program: Program, process: ProcessModel, index: number, children: readonly ProcessModel[]): void {
     const [leader, ...others] = process.threads
     if (leader === undefined) throw new Error('a process without a thread')
+    emitSubreaper(program, process)
     const threadsFirst = this.#descriptors.leadTo === 'threads'
     const awaitStops = (): void => emitAwaitStops(program, children, process.signalActions)
     if (!threadsFirst) awaitStops()
@@ -234,6 +235,7 @@ export class Processes {
       if (member.leadsSession) this.#emitSession(program, member)
       this.#forks.emit(program, member.younger, member.pid)
       this.#forks.emitFounded(program, member)
+      this.#forks.emitOrphans(program, member)
       this.#groups.emitLost(program, member)
     }
     if (forkedBy(member).length > 0) emitForks(program, this.#planning, process, fork)

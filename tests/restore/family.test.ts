@@ -62,6 +62,14 @@ test('orphans of a session whose leader lives are forked by that leader, where t
   expect(familyOf(tree([first, leader, orphan])).first.younger).toMatchObject([{ pid: 20, younger: [{ pid: 21, parentPid: 0 }] }])
 })
 
+test('orphans that init has adopted are forked by the leader of their session, be it a zombie', () => {
+  const leader: Task = { pid: 20, parentPid: 10, groupId: 20, sessionId: 20 }
+  const orphan: Task = { pid: 21, parentPid: 0, groupId: 20, sessionId: 20 }
+  const forked = [{ pid: 20, orphans: [{ pid: 21, parentPid: 0 }] }]
+  expect(familyOf(tree([first, leader, orphan])).first.younger).toMatchObject(forked)
+  expect(familyOf(tree([first, orphan], [leader])).first.younger).toMatchObject(forked)
+})
+
 test('a session that nobody who could fork its members has led is refused by name, with all of them', () => {
   const leader: Task = { pid: 20, parentPid: 11, groupId: 20, sessionId: 20 }
   const orphan = (pid: number): Task => ({ pid, parentPid: 10, groupId: 20, sessionId: 20 })

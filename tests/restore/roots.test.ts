@@ -30,7 +30,9 @@ const placesIn = ({ initPid }: Sandbox): (Place & { readonly parent: string })[]
 function placeOf(outer: number): Place {
   const status = readFileSync(`/proc/${outer}/status`, 'utf8')
   const id = (field: string): number => last(new RegExp(`^${field}:(.*)$`, 'm').exec(status)?.[1] ?? '')
-  const command = readFileSync(`/proc/${outer}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()
+  const words = readFileSync(`/proc/${outer}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()
+  // Nothing is left of the words of a zombie.
+  const command = words || `(${/^Name:\s+(.*)$/m.exec(status)?.[1]})`
   return { command, pid: id('NSpid'), group: id('NSpgid'), session: id('NSsid') }
 }
 
@@ -63,6 +65,14 @@ const cases: Record<string, Case> = {
     commands: ['setsid sh -c "(sleep 1001 &); exec sleep 1002" & sleep 0.2'],
     processes: 2,
   },
+  'orphans of sessions that children of a command lead': {
+    commands: ['setsid sh -c "(sleep 1001 & sleep 1002 &); (set -m; sleep 1003 &); exec sleep 1004" & exec sleep 1005'],
+    processes: 5,
+  },
+  'orphans of a session that a zombie leads': {
+    commands: ['setsid sh -c "sleep 1001 & (set -m; sleep 1002 &); exit 3" & exec sleep 1003'],
+    processes: 4,
+  },
   'a daemon with children, in a group of its own': {
     commands: [
       'setsid sh -c "set -m; sh -c \\"sleep 1001 & sleep 1002 & exec sleep 1003\\" &"; exec sleep 1004',
@@ -77,7 +87,7 @@ test.each(Object.entries(cases))('%s', async (_, { commands, processes }) => {
   for (const command of commands) await sandbox.start('sh', ['-c', command], { stdio: [nothing, nothing, nothing] })
   const settled = (): boolean => {
     const names = placesIn(sandbox).map(({ command }) => command)
-    return names.length === processes && names.every((command) => /^sleep 1\d/.test(command))
+    return names.length === processes && names.every((command) => /^(sleep 1|\()/.test(command))
   }
   await expect.poll(settled, { interval: 10, timeout: 10_000 }).toBe(true)
   const before = placesIn(sandbox)
