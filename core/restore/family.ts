@@ -40,15 +40,14 @@ export interface Member<Process extends Related = ProcessModel, Zombie extends R
   readonly leadsSession: boolean
   /** Forked before it leads a session of its own, and after. Children of its own or, if their parent is another, its siblings. */
   readonly elder: readonly Member<Process, Zombie>[]
-  readonly younger: readonly Member<Process, Zombie>[]
+  readonly younger: readonly (Member<Process, Zombie> | Founder<Process, Zombie>)[]
   /** Members of the session that it leads which init has adopted. */
   readonly orphans: readonly Member<Process, Zombie>[]
-  /** Of sessions whose leader is gone. */
-  readonly founders: readonly Founder<Process, Zombie>[]
   /** Process groups whose leader is gone: this member has them founded by a process that ends again. */
   readonly lostGroups: readonly number[]
 }
 
+/** Of a session whose leader is gone. */
 export interface Founder<Process extends Related = ProcessModel, Zombie extends Related = ZombieModel> {
   /** The session, and the process that founds it. */
   readonly pid: number
@@ -86,9 +85,8 @@ function memberOf<Process extends Related, Zombie extends Related>(
   births: Births<Process | Zombie>,
   lostGroups: ReadonlyMap<number, number[]>,
 ): Member<Process, Zombie> {
-  const members = (tasks: readonly (Process | Zombie)[]): Member<Process, Zombie>[] =>
-    tasks.map((forked) => memberOf(forked, tree, births, lostGroups))
-  const { elder, younger, orphans, founders } = births.by(task)
+  const member = (forked: Process | Zombie): Member<Process, Zombie> => memberOf(forked, tree, births, lostGroups)
+  const { elder, younger, orphans } = births.by(task)
   return {
     pid: task.pid,
     parentPid: task.parentPid,
@@ -96,21 +94,26 @@ function memberOf<Process extends Related, Zombie extends Related>(
     process: tree.processes.find((process) => process === task),
     zombie: tree.zombies.find((zombie) => zombie === task),
     leadsSession: leads(task),
-    elder: members(elder),
-    younger: members(younger),
-    orphans: members(orphans),
-    founders: [...founders].map(([pid, forked]) => ({ pid, parentPid: forked[0]?.parentPid ?? 0, members: members(forked) })),
+    elder: elder.map(member),
+    younger: younger.map((one) => ('tasks' in one ? { ...one, members: one.tasks.map(member) } : member(one))),
+    orphans: orphans.map(member),
     lostGroups: lostGroups.get(task.pid) ?? [],
   }
 }
 
 const leads = ({ pid, sessionId }: Related): boolean => sessionId === pid
 
+interface Founding<Task> {
+  readonly pid: number
+  readonly parentPid: number
+  readonly tasks: Task[]
+}
+
+/** In the order in which their parents find them. */
 interface Forked<Task> {
   readonly elder: Task[]
-  readonly younger: Task[]
+  readonly younger: (Task | Founding<Task>)[]
   readonly orphans: Task[]
-  readonly founders: Map<number, Task[]>
 }
 
 /** What the first process is born into when it will lead a session itself: the engine's, which nobody of the tree is in. */
@@ -141,7 +144,7 @@ class Births<Task extends Related> {
   }
 
   by(task: Task): Forked<Task> {
-    const known = this.#forked.get(task) ?? { elder: [], younger: [], orphans: [], founders: new Map<number, Task[]>() }
+    const known = this.#forked.get(task) ?? { elder: [], younger: [], orphans: [] }
     this.#forked.set(task, known)
     return known
   }
@@ -163,10 +166,7 @@ class Births<Task extends Related> {
     else if (leader !== undefined && this.#processes.has(leader) && leader.parentPid === child.parentPid)
       this.by(leader).younger.push(child)
     else if (leader !== undefined && child.parentPid === 0) this.by(leader).orphans.push(child)
-    else if (leader === undefined && this.#found(born, forker)) {
-      const { founders } = this.by(forker)
-      founders.set(born, [...(founders.get(born) ?? []), child])
-    } else this.#refusals.add(lost(child))
+    else if (leader !== undefined || !this.#found(born, forker, child)) this.#refusals.add(lost(child))
     this.#place(child, born)
   }
 
@@ -176,11 +176,14 @@ class Births<Task extends Related> {
     return !stayed.has(forker.sessionId) && leads(forker) && stayed.has(birth) ? birth : forker.sessionId
   }
 
-  /** Once in all: its pid is not free again as long as anybody is in it. */
-  #found(session: number, forker: Task): boolean {
-    if (this.by(forker).founders.has(session)) return true
+  /** Once in all: its pid is not free again as long as anybody is in it. @returns whether that can be */
+  #found(session: number, forker: Task, child: Task): boolean {
+    const { younger } = this.by(forker)
+    const founding = younger.find((one) => 'tasks' in one && one.pid === session) as Founding<Task> | undefined
+    if (founding !== undefined) return founding.tasks.push(child) > 0
     if (this.founded.has(session)) return false
     this.founded.add(session)
+    younger.push({ pid: session, parentPid: child.parentPid, tasks: [child] })
     return true
   }
 
@@ -230,13 +233,20 @@ function refuseExchanged({ processes, zombies }: Relations): void {
   }
 }
 
+export const isFounder = <Process extends Related, Zombie extends Related>(
+  one: Member<Process, Zombie> | Founder<Process, Zombie>,
+): one is Founder<Process, Zombie> => 'members' in one
+
 /** Whom it forks, or has forked by a founder. */
 export const forkedBy = <Process extends Related, Zombie extends Related>({
   elder,
   younger,
   orphans,
-  founders,
-}: Member<Process, Zombie>): Member<Process, Zombie>[] => [...elder, ...younger, ...orphans, ...founders.flatMap(({ members }) => members)]
+}: Member<Process, Zombie>): Member<Process, Zombie>[] => [
+  ...elder,
+  ...younger.flatMap((one) => (isFounder(one) ? one.members : one)),
+  ...orphans,
+]
 
 /** All members, those that fork before those that they fork. */
 export function* membersOf(member: Member): Generator<Member> {

@@ -6,7 +6,7 @@
  */
 import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
-import { membersOf } from './family.js'
+import { isFounder, membersOf } from './family.js'
 import type { Founder, Member } from './family.js'
 import { emitLifeline } from './lifeline.js'
 import type { Planning } from './planning.js'
@@ -37,19 +37,33 @@ export class Forks {
     this.#helperPids.next()
   }
 
-  /** @param forkerPid whose program it is */
-  emit(program: Program, children: readonly Member[], forkerPid: number): void {
+  /** Before it leads a session of its own. */
+  emitElder(program: Program, { elder, pid }: Member): void {
+    this.#emit(program, elder, pid)
+  }
+
+  /** After it. Parents find their children, and wait for them, in the order in which they were born. */
+  emitYounger(program: Program, { younger, pid }: Member): void {
+    let between: Member[] = []
+    for (const one of younger) {
+      if (!isFounder(one)) {
+        between.push(one)
+        continue
+      }
+      this.#emit(program, between, pid)
+      between = []
+      this.#found(program, one, one.parentPid === pid)
+    }
+    this.#emit(program, between, pid)
+  }
+
+  #emit(program: Program, children: readonly Member[], forkerPid: number): void {
     const isSibling = (child: Member): boolean => child.parentPid !== forkerPid
     // Siblings have a parent that waits for no nurses, and a nurse's pid can only be chosen where all are ours.
     const alone = children.length <= MOST_ALONE || this.#planning.options.pidNamespace === 'current'
     const batched = alone ? [] : children.filter((child) => !isSibling(child))
     for (const child of children) if (!batched.includes(child)) this.#fork(program, child, isSibling(child))
     this.#forkAll(program, batched, program)
-  }
-
-  /** Who leads a session ends before it, and what a founder forks are children of its parent. */
-  emitFounded(program: Program, { founders, pid }: Member): void {
-    for (const founder of founders) this.#found(program, founder, founder.parentPid === pid)
   }
 
   /** A zombie forks them itself, as it ends before they are looked at. */
@@ -117,7 +131,7 @@ export class Forks {
       const args = { ...(pid !== undefined && { pid }), ...(isChild ? { flags: 0, exitSignal: SIGCHLD } : { flags: CLONE_PARENT }) }
       child = program.spawn(helper, cloneArgs(this.#planning, args), CLONE_ARGS_BYTES)
       for (const stow of stows) stow.emitRelease(program)
-      // Children are found, and waited for, in the order in which they were born.
+      // Those that come behind are to be found behind its own.
       program.waitFor(done, 1)
     })
     for (const stow of stows) stow.emitForked(helper, false)

@@ -124,11 +124,7 @@ export class Processes {
 
   /** Who was forked to end has ended, and what that has sent is forgotten: what was pending, comes from the image. */
   #emitEnds(program: Program, member: Member): void {
-    const ends = [
-      emitZombiesEnds(program, [...member.elder, ...member.younger]),
-      this.#groups.emitEnds(program, member),
-      this.#forks.emitEnds(program),
-    ]
+    const ends = [emitZombiesEnds(program, forkedBy(member)), this.#groups.emitEnds(program, member), this.#forks.emitEnds(program)]
     if (ends.includes(true)) emitForgottenEnds(program)
   }
 
@@ -231,10 +227,9 @@ export class Processes {
   /** Those that stayed in the session that this process leaves come first. */
   #emitFamily(program: Program, member: Member, process: ProcessModel): void {
     const fork = (): void => {
-      this.#forks.emit(program, member.elder, member.pid)
+      this.#forks.emitElder(program, member)
       if (member.leadsSession) this.#emitSession(program, member)
-      this.#forks.emit(program, member.younger, member.pid)
-      this.#forks.emitFounded(program, member)
+      this.#forks.emitYounger(program, member)
       this.#forks.emitOrphans(program, member)
       this.#groups.emitLost(program, member)
     }
