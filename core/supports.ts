@@ -1,4 +1,5 @@
 /** All that is carried, or refused, by name. Each says so where it is done; adding a resource is adding a line here or in kinds.ts. */
+import { support as ownChild } from './checkpoint/own-child.js'
 import { support as pages } from './checkpoint/pages.js'
 import { support as seize } from './checkpoint/seize.js'
 import { support as sessions } from './checkpoint/sessions.js'
@@ -51,6 +52,7 @@ export const supports: readonly Support[] = [
   family,
   jobControl,
   survey,
+  ownChild,
   seize,
   userDispatch,
   writeExec,

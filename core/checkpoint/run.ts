@@ -6,6 +6,7 @@ import { CheckpointError, ImageError, ThawError, UnsupportedError } from '../err
 import { Image } from '../image/image.js'
 import { prepareFolder } from '../image/folder.js'
 import type { CheckpointOptions } from './checkpoint.js'
+import { refuseOwnChild } from './own-child.js'
 import type { TreeRoot } from './tree.js'
 import type { CheckpointJob, CheckpointOutcome } from './job.js'
 
@@ -28,6 +29,7 @@ export interface RunOptions extends CheckpointOptions {
 export async function checkpoint(root: TreeRoot, options: RunOptions = {}): Promise<Checkpoint> {
   const started = performance.now()
   const { to, onStep, ...rest } = options
+  refuseOwnChild(root)
   if (to !== undefined) prepareFolder(to)
   const { port1: steps, port2: theirs } = new MessageChannel()
   steps.on('message', (step: string) => onStep?.(step))
