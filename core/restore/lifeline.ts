@@ -1,18 +1,21 @@
 /**
  * Whoever comes up in the pid namespace of the engine has no init of ours above it that all of it would end with, and waits for others with all signals
- * blocked. So, until the gate, each ends with who forked it, and the first, and its siblings, with the engine (prctl(2), PR_SET_PDEATHSIG): whatever is
- * killed before the instance runs, nothing is left waiting for it. A fork begins without one, and what could clear it (a change of ids) comes
- * behind the gate.
+ * blocked. So, until all are done, each ends with who forked it, and the first, and its siblings, with the engine (prctl(2), PR_SET_PDEATHSIG): whatever is
+ * killed or fails before the instance runs, nothing is left waiting for it. A fork begins without one, and what clears it (a change of ids) is followed
+ * by another. One that is to stop cannot let go of it later, and does so before.
  */
+import type { ThreadModel } from '../image/model.js'
 import type { Program } from '../program/program.js'
 import type { Planning } from './planning.js'
 
 const PR_SET_PDEATHSIG = 1
 const SIGKILL = 9
 
-/** First of all in a process, before it waits for anybody. @param parentPid 0 for who loses the helper as its parent, and is adopted */
+export const hasLifelines = ({ options }: Planning): boolean => options.pidNamespace === 'current'
+
+/** First of all in a process, before it waits for anybody, and after its credentials. @param parentPid 0 for who loses the helper as its parent, and is adopted */
 export function emitLifeline(program: Program, planning: Planning, parentPid: number): void {
-  if (planning.options.pidNamespace === 'new') return
+  if (!hasLifelines(planning)) return
   program.for('parent', () => {
     // The helper's end is not to be that of what it has forked.
     if (parentPid === 0) emitAdoption(program, planning)
@@ -22,9 +25,9 @@ export function emitLifeline(program: Program, planning: Planning, parentPid: nu
   })
 }
 
-/** Behind the gate. */
-export function emitEndOfLifeline(program: Program, { options }: Planning): void {
-  if (options.pidNamespace === 'current') program.call('prctl', [PR_SET_PDEATHSIG, 0, 0, 0, 0])
+/** When nothing can fail any more, and before a parent may end: what the process had itself, takes its place. */
+export function emitEndOfLifeline(program: Program, { parentDeathSignal }: ThreadModel): void {
+  program.call('prctl', [PR_SET_PDEATHSIG, parentDeathSignal, 0, 0, 0])
 }
 
 /** The helper that forked the first process may not have ended yet; only then the parent is the sandbox's init, or the process that adopts it. */

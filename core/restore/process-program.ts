@@ -33,7 +33,7 @@ import { Forks } from './forks.js'
 import { Groups } from './groups.js'
 import { emitForkedLayout, emitForkedMemory, emitForks, emitStrange } from './forked-memory.js'
 import type { Planning } from './planning.js'
-import { emitAdoption, emitEndOfLifeline, emitLifeline } from './lifeline.js'
+import { emitAdoption, emitEndOfLifeline, emitLifeline, hasLifelines } from './lifeline.js'
 import { keysOf } from './template-program.js'
 import { emitOwnMemory } from './own-memory.js'
 import { emitLeader, leave, placeFrame, Threads } from './threads.js'
@@ -53,6 +53,9 @@ export class Processes {
   readonly #go: bigint
   readonly #done: bigint
   readonly #release: bigint
+  /** How many of the others have let go of their lifelines, and whether all have. */
+  readonly #free: bigint
+  readonly #leave: bigint
   readonly #others: number
   /** How many of the others are as far as descriptors need that lead to tasks, and whether these are there. */
   readonly #complete: bigint
@@ -67,6 +70,7 @@ export class Processes {
     const { shared } = planning
     ;[this.#ready, this.#go, this.#done, this.#release] = [shared.word(), shared.word(), shared.word(), shared.word()]
     ;[this.#complete, this.#opened] = [shared.word(), shared.word()]
+    ;[this.#free, this.#leave] = [shared.word(), shared.word()]
     this.#met = Array.from({ length: this.#descriptors.lateTurns }, () => shared.word())
     this.#groups = new Groups(planning)
     this.#forks = new Forks(planning, (program, member) => this.#emitMember(program, member))
@@ -157,8 +161,9 @@ export class Processes {
     emitLimits(program, process.limits)
     emitLeader(program, this.#planning, leader)
     emitDumpable(program, process)
-    emitParentDeathSignal(program, leader)
-    program.for('leaving', () => this.#emitLeaving(program, index, process))
+    if (hasLifelines(this.#planning)) emitLifeline(program, this.#planning, process.parentPid)
+    else emitParentDeathSignal(program, leader)
+    program.for('leaving', () => this.#emitLeaving(program, index, process, leader))
     emitStop(program, process)
     const frame = placeFrame(this.#planning.bundle, leader)
     threads.emitTimesLeft(program, { thread: leader, frame })
@@ -208,20 +213,42 @@ export class Processes {
   }
 
   /** Closes the status stream with the rest: its end of file tells the engine that the tree runs. */
-  #emitLeaving(program: Program, index: number, { stopped }: ProcessModel): void {
+  #emitLeaving(program: Program, index: number, { stopped }: ProcessModel, leader: ThreadModel): void {
     const close = (): unknown => program.call('close_range', [this.#planning.serviceBase, HIGHEST_FD, 0])
+    const endLifeline = (): void => {
+      if (hasLifelines(this.#planning)) emitEndOfLifeline(program, leader)
+    }
     if (index > 0) {
       close()
       program.add(this.#done, 1, this.#others)
       // One that is to stop does so while its parent waits for it, and goes on when somebody says so.
-      if (!stopped) program.waitFor(this.#release, 1)
+      if (stopped) return endLifeline()
+      program.waitFor(this.#release, 1)
+      endLifeline()
+      this.#awaitEndOfLifelines(program, index)
       return
     }
+    if (this.#others > 0) program.waitFor(this.#done, this.#others)
+    // From here on it runs, whoever is killed.
+    endLifeline()
     if (this.#others > 0) {
-      program.waitFor(this.#done, this.#others)
       program.add(this.#release, 1)
+      this.#awaitEndOfLifelines(program, index)
     }
     close()
+  }
+
+  /** Whoever runs may end at once, which is to be no end of what it has forked. */
+  #awaitEndOfLifelines(program: Program, index: number): void {
+    if (!hasLifelines(this.#planning)) return
+    const waiting = this.#planning.image.processes.filter(({ stopped }, i) => i > 0 && !stopped).length
+    if (index > 0) {
+      program.add(this.#free, 1, waiting)
+      program.waitFor(this.#leave, 1)
+    } else {
+      program.waitFor(this.#free, waiting)
+      program.add(this.#leave, 1)
+    }
   }
 
   /** Those that stayed in the session that this process leaves come first. */
@@ -253,7 +280,6 @@ export class Processes {
       emitAllSeals(this.#descriptors.emitter(program, 0))
       program.call('write', [spawn.status, byte, 1], { equal: 1 })
       program.call('read', [spawn.gate, byte, 1], { equal: 1 })
-      emitEndOfLifeline(program, this.#planning)
       if (this.#others > 0) program.add(this.#go, 1)
       // Refused while anybody else has this memory; the spare clears its word just before it is gone.
       const enter = program.here
@@ -267,7 +293,6 @@ export class Processes {
       if (parentPid === 0) emitAdoption(program, this.#planning)
       program.add(this.#ready, 1, this.#others)
       program.waitFor(this.#go, 1)
-      emitEndOfLifeline(program, this.#planning)
       program.call('setns', [this.#planning.spawn.time, CLONE_NEWTIME])
     })
   }

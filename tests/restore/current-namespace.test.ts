@@ -36,6 +36,15 @@ process.stdout.write('parked ')
 setInterval(() => {}, 1000)
 `
 
+/** Is killed when it has opened the gate, and has not looked at what came of that. */
+const OPEN_AND_DIE = RESTORE.replace('await template.spawn', 'const instance = await template.spawn').replace(
+  'setInterval',
+  `instance.letGo()
+Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ${SETTLE_MS})
+process.kill(process.pid, 'SIGKILL')
+setInterval`,
+)
+
 const stateOf = (pid: number): string => {
   try {
     return /^State:\s+(\S)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? ''
@@ -80,16 +89,45 @@ describe.skipIf(process.getuid?.() !== 0)('as root', () => {
     }
   })
 
-  test('the first process fails behind the gate', async () => {
-    await using program = await FixtureProgram.start('processes')
+  describe.each(['the first process', 'another process'])('%s fails behind the gate', (which) => {
+    /** One with the limits of a process of ours can set them again, with the others it fails. */
+    const limit = (pids: readonly number[]): void => {
+      const others = which === 'the first process' ? pids.slice(1) : pids.slice(0, -1)
+      for (const pid of others) spawnSync('prlimit', ['--pid', String(pid), '--nofile=500:500'])
+    }
+    const wrapper = ['setpriv', '--bounding-set=-sys_resource', 'prlimit', '--nofile=600:600']
+
+    test('and is told', async () => {
+      await using program = await FixtureProgram.start('processes')
+      const folder = join(program.folder, 'images')
+      limit(treeBelow([program.pid]))
+      const pids = await dumped(program, folder)
+      if (!(await reaped(pids))) throw new Error(`init does not reap ${had(pids).join(' ')}`)
+      const failure = await failing(['restore', '--images', folder, '--pid-namespace', 'current'], { wrapper })
+      expect(failure).toMatchObject({ status: 1, code: 'THAW_LIMIT' })
+      expect(alive(pids)).toEqual([])
+    })
+
+    test('and the engine is killed', async () => {
+      await using program = await FixtureProgram.start('processes')
+      const folder = join(program.folder, 'images')
+      limit(treeBelow([program.pid]))
+      const pids = await dumped(program, folder)
+      if (!(await reaped(pids))) throw new Error(`init does not reap ${had(pids).join(' ')}`)
+      const [file = '', ...args] = [...wrapper, process.execPath, '--input-type=module', '-e', OPEN_AND_DIE, folder]
+      const engine = spawnSync(file, args, { stdio: ['ignore', 'ignore', 'inherit'] })
+      expect(engine.signal).toBe('SIGKILL')
+      await expect.poll(() => alive(pids), { timeout: WITHIN_MS }).toEqual([])
+    })
+  })
+
+  test('the engine is killed when it runs', async () => {
+    await using program = await FixtureProgram.start('family')
     const folder = join(program.folder, 'images')
-    // Theirs can be set again, that of the first cannot.
-    for (const pid of treeBelow([program.pid]).slice(1)) spawnSync('prlimit', ['--pid', String(pid), '--nofile=500:500'])
     const pids = await dumped(program, folder)
     if (!(await reaped(pids))) throw new Error(`init does not reap ${had(pids).join(' ')}`)
-    const wrapper = ['setpriv', '--bounding-set=-sys_resource', 'prlimit', '--nofile=600:600']
-    const failure = await failing(['restore', '--images', folder, '--pid-namespace', 'current'], { wrapper })
-    expect(failure).toMatchObject({ status: 1, code: 'THAW_LIMIT' })
-    expect(alive(pids)).toEqual([])
+    const args = ['--input-type=module', '-e', OPEN_AND_DIE, folder]
+    expect(spawnSync(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] }).signal).toBe('SIGKILL')
+    expect(await program.check()).toEqual(['ok'])
   })
 })
