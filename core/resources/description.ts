@@ -19,6 +19,7 @@ import type { Bundle, Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import type { KeptContent } from './kept-content.js'
 import type { Support } from './support.js'
+import type { SysvKind } from './sysv/table.js'
 
 /** A process while it is looked at, running or frozen. */
 export interface SeenProcess {
@@ -129,6 +130,8 @@ export interface Emitter {
   asProcess(pid: number, build: (program: Program) => void): void
   /** Emits a process that ends as `build` has it end; whoever asks for it reaps it (wait4 with __WALL) in `connect`, before the forks. */
   passing(build: (program: Program) => void): Cell
+  /** To be told of each System V object right after it was made: it outlives who made it. */
+  made(kind: SysvKind, id: number): void
   /** The bytes that `addBlob` kept. */
   blob(key: number): Uint8Array
   /** Where `SeenTree.keepContent` put parts of files. */

@@ -6,6 +6,7 @@ import type { Program } from '../program/program.js'
 import type { Emitter } from '../resources/description.js'
 import { emitAsProcess, emitPassing } from './passing-process.js'
 import type { Planning } from './planning.js'
+import { emitMade } from './remover.js'
 import { unusedPids } from './spawning.js'
 
 const F_DUPFD_CLOEXEC = 1030
@@ -52,6 +53,7 @@ export class Emitters {
       clocks: planning.image.clocks,
       pageFile: planning.pageFile,
       scratch: planning.scratch,
+      made: (kind, id) => emitMade(program, planning, kind, id),
       raise(fd): Cell {
         const raised = program.call('fcntl', [fd, F_DUPFD_CLOEXEC, planning.serviceBase])
         program.call('close', [fd])

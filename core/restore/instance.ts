@@ -119,6 +119,7 @@ export class Instance implements AsyncDisposable {
     if (bytes.length > 0) throw this.#failure(bytes)
     this.#hasRun = true
     this.#parts.adoption?.[Symbol.dispose]()
+    await this.#parts.objects?.keep()
     if (this.#parts.pidNamespace === 'current') reapAdopted(this.#parts.image, this.innerPid)
     this.#parts.whenRunning()
   }
@@ -147,7 +148,7 @@ export class Instance implements AsyncDisposable {
     this.#closeGate()
     this.#status.close()
     if (this.#parts.pidNamespace === 'current' && !this.#detached) await this.#killAll()
-    if (!this.#hasRun) this.#parts.objects?.remove()
+    if (!this.#hasRun) await this.#parts.objects?.remove()
     this.#parts.adoption?.[Symbol.dispose]()
     await this.sandbox[Symbol.asyncDispose]()
   }

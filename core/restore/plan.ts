@@ -12,6 +12,7 @@ import { interpreterCode } from '../checkpoint/parasite.js'
 import { findHole } from '../checkpoint/space.js'
 import { readOwn } from './own.js'
 import { SPAWN_DESCRIPTORS } from './planning.js'
+import { countForeign } from './remover.js'
 import type { PlanOptions, Planning, SpawnDescriptors } from './planning.js'
 import { familyOf } from './family.js'
 import { Inheritance } from './inheritance.js'
@@ -75,6 +76,7 @@ function compileAll(image: ImageModel, options: PlanOptions): Plan {
     serviceBase: firstUnused(image) + 1,
     region: { start: base, end: base + REGION_BYTES + room, spare: base + REGION_BYTES - SPARE_BYTES },
     spawn: Object.fromEntries(SPAWN_DESCRIPTORS.map((name) => [name, bundle.cell(name)])) as unknown as SpawnDescriptors,
+    remover: countForeign(image, options) > 0 ? bundle.cell('remover') : undefined,
     pageFile: bundle.cell('pages'),
     control: bundle.cell('control'),
     report: bundle.cell('report'),

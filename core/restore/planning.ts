@@ -38,6 +38,8 @@ export interface Planning {
   /** The region of the interpreter, and of what stands in the template out of the way: everything else is unmapped. `spare` is room to move the vDSO through. */
   readonly region: { readonly start: bigint; readonly end: bigint; readonly spare: bigint }
   readonly spawn: SpawnDescriptors
+  /** Of whoever removes what outlives a restore that comes to nothing, where there is such: it comes behind the others. */
+  readonly remover: Cell | undefined
   /** Raised descriptor of the page file in the template. */
   readonly pageFile: Cell
   /** Raised descriptors of the socket that requests come over, and of the pipe that the template tells its state over. */

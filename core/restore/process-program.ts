@@ -34,6 +34,7 @@ import { Groups } from './groups.js'
 import { emitForkedLayout, emitForkedMemory, emitForks, emitStrange } from './forked-memory.js'
 import type { Planning } from './planning.js'
 import { emitAdoption, emitEndOfLifeline, emitLifeline, hasLifelines } from './lifeline.js'
+import { emitAllMade } from './remover.js'
 import { keysOf } from './template-program.js'
 import { emitOwnMemory } from './own-memory.js'
 import { emitLeader, leave, placeFrame, Threads } from './threads.js'
@@ -231,6 +232,7 @@ export class Processes {
     if (this.#others > 0) program.waitFor(this.#done, this.#others)
     // From here on it runs, whoever is killed.
     endLifeline()
+    emitAllMade(program, this.#planning)
     if (this.#others > 0) {
       program.add(this.#release, 1)
       this.#awaitEndOfLifelines(program, index)

@@ -91,6 +91,7 @@ function emitSpare(spare: Program, helper: Program, planning: Planning): void {
     more.target = spare.here
     spare.jump(again, 'equal', message.kind(), REQUEST.prepare)
     SPAWN_DESCRIPTORS.forEach((name, i) => raise(spare, spawn[name], message.descriptor(i), planning.serviceBase))
+    if (planning.remover !== undefined) raise(spare, planning.remover, message.descriptor(SPAWN_DESCRIPTORS.length), planning.serviceBase)
   })
   spare.for('spawn', () => {
     const isNew = options.pidNamespace === 'new'
@@ -159,7 +160,7 @@ function raise(program: Program, to: Cell, low: Cell, base: number): void {
   program.call('close', [low])
 }
 
-/** A struct msghdr with room for one request and its descriptors. */
+/** A struct msghdr with room for one request and its descriptors, and one more. */
 class Message {
   readonly #program: Program
   readonly #header: bigint
@@ -170,7 +171,7 @@ class Message {
   constructor(program: Program) {
     const { bundle } = program
     this.#program = program
-    this.#controlBytes = CMSG_HEADER_BYTES + SPAWN_DESCRIPTORS.length * 4 + 4
+    this.#controlBytes = CMSG_HEADER_BYTES + (SPAWN_DESCRIPTORS.length + 1) * 4
     this.#controlBuffer = bundle.allocate(this.#controlBytes)
     this.#bytes = bundle.allocate(REQUEST_BYTES)
     const vector = bundle.words(this.#bytes, REQUEST_BYTES)

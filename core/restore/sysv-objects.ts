@@ -1,6 +1,6 @@
 /**
  * System V objects of an instance in the IPC namespace of this process, which others live in, too. They outlive who made them, so that a restore that
- * comes to nothing has to remove them itself.
+ * comes to nothing has to remove them itself, or have them removed where it is killed.
  */
 import { readFileSync } from 'node:fs'
 import { native } from '../../native/index.js'
@@ -8,6 +8,7 @@ import { RestoreError } from '../errors.js'
 import type { ImageModel } from '../image/model.js'
 import { readOwnTable } from '../resources/sysv/table.js'
 import type { SysvKind, SysvLine, SysvPermissions } from '../resources/sysv/table.js'
+import { Remover } from './remover.js'
 
 interface Wanted {
   readonly kind: SysvKind
@@ -27,6 +28,7 @@ export class SysvObjects {
   readonly #wanted: readonly Wanted[]
   readonly #pids: ReadonlySet<number>
   readonly #before: ReadonlyMap<SysvKind, ReadonlySet<bigint>>
+  #remover: Remover | undefined
 
   /** @throws RestoreError THAW_SYSV_TAKEN, with what stands in the way of an object of the image */
   constructor(image: ImageModel) {
@@ -41,8 +43,21 @@ export class SysvObjects {
     this.#before = before
   }
 
-  /** What has been made since, when nobody of the instance is there any more. */
-  remove(): void {
+  /** @returns what the instance is to hold, and the caller to close: nothing where it makes no such objects */
+  startRemover(): number[] {
+    if (this.#wanted.length === 0) return []
+    this.#remover = new Remover(this.#wanted.length)
+    return [this.#remover.held]
+  }
+
+  /** When the instance runs: they are its own. */
+  async keep(): Promise<void> {
+    await this.#remover?.ended()
+  }
+
+  /** What has been made since, when nobody of the instance is there any more: once more, as the one who is to remove it may have been killed. */
+  async remove(): Promise<void> {
+    await this.#remover?.ended()
     for (const [kind, before] of this.#before) {
       const wanted = this.#wanted.filter((candidate) => candidate.kind === kind).map(({ permissions }) => permissions)
       for (const line of readOwnTable(kind)) {

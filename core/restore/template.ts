@@ -122,7 +122,7 @@ export class Template implements AsyncDisposable {
     const adoption = isHere ? new Adoption() : undefined
     let instance: Instance | undefined
     try {
-      const streams = this.#request(sandbox, options.stdio)
+      const streams = this.#request(sandbox, options.stdio, objects)
       instance = new Instance({
         sandbox,
         ...streams,
@@ -141,28 +141,27 @@ export class Template implements AsyncDisposable {
     } catch (error) {
       // What of it has come to be may have to be reaped.
       await (instance ?? sandbox)[Symbol.asyncDispose]()
+      if (instance === undefined) await objects?.remove()
       adoption?.[Symbol.dispose]()
       throw error
     }
   }
 
   /** Sends the request with its descriptors, and closes ours of them: the end of file on the status stream must be the instance's. */
-  #request(sandbox: Sandbox, [stdin, stdout, stderr]: SpawnOptions['stdio']): { gate: number; status: number } {
+  #request(sandbox: Sandbox, [stdin, stdout, stderr]: SpawnOptions['stdio'], objects?: SysvObjects): { gate: number; status: number } {
     const time = native.open(`/proc/${sandbox.initPid}/ns/time_for_children`, O_CLOEXEC)
     const [gateRead, gate] = native.pipe(O_CLOEXEC)
     const [status, statusWrite] = native.pipe(O_CLOEXEC)
+    const held = objects?.startRemover() ?? []
     try {
       const descriptors = { init: sandbox.initPidfd, time, gate: gateRead, status: statusWrite, stdin, stdout, stderr }
-      this.#send(
-        REQUEST.spawn,
-        SPAWN_DESCRIPTORS.map((name) => descriptors[name]),
-      )
+      this.#send(REQUEST.spawn, [...SPAWN_DESCRIPTORS.map((name) => descriptors[name]), ...held])
       return { gate, status }
     } catch (error) {
       for (const fd of [gate, status]) closeSync(fd)
       throw error
     } finally {
-      for (const fd of [time, gateRead, statusWrite]) closeSync(fd)
+      for (const fd of [time, gateRead, statusWrite, ...held]) closeSync(fd)
     }
   }
 

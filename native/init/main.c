@@ -6,6 +6,7 @@
  *   thaw-init supervise [--] COMMAND…    runs the engine in a pid namespace that dies with its lifeline
  *   thaw-init userns COMMAND…            runs COMMAND in a user namespace of its own
  *   thaw-init template BASE SIZE CODE    becomes a template
+ *   thaw-init remover COUNT              removes what a restore leaves that comes to nothing
  */
 #include "modes.h"
 
@@ -31,6 +32,8 @@ __attribute__((noreturn, used)) void thaw_main(uint64_t *stack)
 		user_namespace_mode(&self);
 	if (same_text(mode, "template"))
 		template_mode(&self);
-	complain("usage: thaw-init host | supervise COMMAND… | userns COMMAND… | template BASE SIZE CODE_SIZE", 0);
+	if (same_text(mode, "remover"))
+		remover_mode(&self);
+	complain("usage: thaw-init host | supervise COMMAND… | userns COMMAND… | template BASE SIZE CODE_SIZE | remover COUNT", 0);
 	exit_now(2);
 }

@@ -8,5 +8,6 @@ void host_mode(const struct invocation *self) __attribute__((noreturn));
 void supervise_mode(const struct invocation *self) __attribute__((noreturn));
 void user_namespace_mode(const struct invocation *self) __attribute__((noreturn));
 void template_mode(const struct invocation *self) __attribute__((noreturn));
+void remover_mode(const struct invocation *self) __attribute__((noreturn));
 
 #endif

@@ -6,6 +6,7 @@
  * control socket of a sandbox's init (STREAM, so that Node can read it): thaw_requests in, thaw_reports out. Both have one
  *   size, and what has none travels in a memfd. Descriptors travel towards init only.
  * template, descriptor 3: one thaw_template_failure if it comes to that.
+ * remover, descriptor 3 (SEQPACKET): a thaw_made for each object, once it is made, and one of kind ALL when the instance runs.
  */
 #ifndef THAW_INIT_WIRE_H
 #define THAW_INIT_WIRE_H
@@ -57,8 +58,21 @@ struct thaw_template_failure {
 	int32_t err; /* positive */
 };
 
+enum thaw_made_kind {
+	THAW_MADE_ALL,
+	THAW_MADE_SEGMENT,
+	THAW_MADE_SEMAPHORES,
+	THAW_MADE_QUEUE,
+};
+
+struct thaw_made {
+	uint32_t kind;
+	int32_t id;
+};
+
 _Static_assert(sizeof(struct thaw_request) == 24, "core writes requests of this size");
 _Static_assert(sizeof(struct thaw_report) == 32, "core reads reports of this size");
 _Static_assert(sizeof(struct thaw_template_failure) == 8, "core reads failures of this size");
+_Static_assert(sizeof(struct thaw_made) == 8, "restorers send records of this size");
 
 #endif

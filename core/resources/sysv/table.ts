@@ -135,6 +135,7 @@ export function emitObject(
   emitNextId(program, kind, id)
   const [name, args] = make(mode | IPC_CREAT_EXCL)
   asMaker(emitter, { pid: creator, uid: creatorUid, gid: creatorGid }, (maker) => maker.call(name, args, { equal: id }))
+  emitter.made(kind, id)
   if (uid === creatorUid && gid === creatorGid && more === undefined) return
   const status = bundle.allocate(STATUS_BYTES)
   program.store(status + UID_AT, uid, 4)
