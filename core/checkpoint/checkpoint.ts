@@ -102,7 +102,7 @@ interface Rehearsed extends Disposable {
 function rehearse(tree: Tree, options: CheckpointOptions): Rehearsed {
   for (let looks = 1, ends = 0; ;) {
     try {
-      return look(tree, options)
+      return look(tree, options, looks > 1)
     } catch (error) {
       // That somebody has ended explains it.
       if (tree.forgetEnded() && ends++ < MOST_ENDS) continue
@@ -117,7 +117,8 @@ const MOST_ENDS = 64
 /** Of a running tree, only what can be refused is of interest. */
 const unasked = { frozen: false, keepContent: () => undefined, askInside: () => undefined } as const
 
-function look(surveyed: Tree, options: CheckpointOptions): Rehearsed {
+/** @param last what is refused now is told: all of it */
+function look(surveyed: Tree, options: CheckpointOptions, last: boolean): Rehearsed {
   const { processes, init } = surveyed
   const refusals = new Refusals()
   const zombies = refusals.gather(() => surveyed.zombies()) ?? []
@@ -127,7 +128,6 @@ function look(surveyed: Tree, options: CheckpointOptions): Rehearsed {
   refusals.gather(() => rehearseSessions(processes, zombies, outside))
   refusals.gather(() => collectDescriptions(tree))
   refusals.gather(() => refuseBeyondLimit(tree, seen.descriptors))
-  refusals.gather(() => refuseSharedOutside(tree, init))
   refusals.gather(() => collectSegments(tree))
   refusals.gather(() => collectSemaphores(tree))
   refusals.gather(() => collectQueues(tree))
@@ -140,6 +140,9 @@ function look(surveyed: Tree, options: CheckpointOptions): Rehearsed {
       gadgets.set(process.pid, (known = rehearsal.gadgets))
       pageBytes += rehearsal.pageBytes
     })
+  // Of all processes that there are, the most expensive look: not as long as another one is taken anyway.
+  if (!last) refusals.throw()
+  refusals.gather(() => refuseSharedOutside(tree, init))
   refusals.throw()
   const pageFile = new PageFile()
   pageFile.reserve(pageBytes)
