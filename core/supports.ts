@@ -37,6 +37,7 @@ import { support as seccomp } from './resources/seccomp.js'
 import { support as sharedMemory } from './resources/shared-memory.js'
 import { support as sharedOutside } from './resources/shared-outside.js'
 import { support as signalActions } from './resources/signal-actions.js'
+import { support as memoryFiles } from './resources/memory-files.js'
 import { support as sysvSegment } from './resources/sysv-segment.js'
 import { support as sysvSemaphores } from './resources/sysv-semaphores.js'
 import { support as threadSettings } from './resources/thread-settings.js'
@@ -88,6 +89,7 @@ export const supports: readonly Support[] = [
   owner,
   fileLocks,
   clocks,
+  memoryFiles,
   sysvSemaphores,
   filePath,
   ...descriptionKinds.map(({ support }) => support),

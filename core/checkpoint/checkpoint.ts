@@ -17,6 +17,7 @@ import type { KeptContent, PlacedContent } from '../resources/kept-content.js'
 import { closeSilently, takeConnections } from '../resources/tcp/silence.js'
 import { familyOf } from '../restore/family.js'
 import { refuseBeyondLimit } from '../restore/open-files.js'
+import { collectMemoryFiles } from '../resources/memory-files.js'
 import { Refusals } from '../resources/refusal.js'
 import { SharedMemories } from '../resources/shared-memory.js'
 import { refuseSharedOutside } from '../resources/shared-outside.js'
@@ -131,6 +132,7 @@ function look(surveyed: Tree, options: CheckpointOptions, last: boolean): Rehear
   refusals.gather(() => collectSegments(tree))
   refusals.gather(() => collectSemaphores(tree))
   refusals.gather(() => collectQueues(tree))
+  refusals.gather(() => collectMemoryFiles(tree))
   const gadgets = new Map<number, GadgetPlace>()
   let pageBytes = 0n
   let known: GadgetPlace | undefined
@@ -198,6 +200,7 @@ function readFrozen(
   const tree = seenTree(processes, seen, given, blobs)
   step('descriptors')
   const descriptions = collectDescriptions(tree)
+  const memoryFiles = collectMemoryFiles(tree)
   const segments = collectSegments(tree)
   step('processes')
   const collection = { tree, seen, pageFile, asked, sharedMemories: new SharedMemories(segments), end: 0n }
@@ -225,6 +228,7 @@ function readFrozen(
     sharedMemory: shared.models,
     semaphores: collectSemaphores(tree),
     queues: collectQueues(tree),
+    memoryFiles,
     descriptions,
     blobs,
   }

@@ -96,12 +96,14 @@ const namespace = (pid: number, kind: string): string => readlinkSync(`/proc/${p
 
 const isSubset = (some: readonly string[], all: readonly string[]): boolean => some.every((one) => all.includes(one))
 
+const OWN_MOUNTS: ReadonlySet<string> = new Set(['/proc', '/dev/pts', '/dev/shm'])
+
 /** What is mounted where, without ids and order, which each namespace numbers anew, and without those that a sandbox may have of its own. */
 function mounts(pid: number): string[] {
   return readFileSync(`/proc/${pid}/mountinfo`, 'utf8')
     .split('\n')
     .map((line) => line.split(' '))
-    .filter(([, , , , point]) => point !== undefined && point !== '/proc' && point !== '/dev/pts')
+    .filter(([, , , , point]) => point !== undefined && !OWN_MOUNTS.has(point))
     .map(([, , device, root, point]) => `${device} ${root} ${point}`)
 }
 

@@ -1,5 +1,6 @@
 /** The image in memory: mirrors thaw.proto with plain types, 64-bit values as bigint. */
 import type { DeletedFile } from '../resources/deleted-file.js'
+import type { MemoryFile } from '../resources/memory-files.js'
 import type { RemovedFolder } from '../resources/removed-folder.js'
 import type { SysvQueue } from '../resources/sysv-queue.js'
 import type { SysvSemaphores } from '../resources/sysv-semaphores.js'
@@ -16,6 +17,8 @@ export interface ImageModel {
   sharedMemory: SharedMemoryModel[]
   semaphores: SysvSemaphores[]
   queues: SysvQueue[]
+  /** Of the sandbox's own /dev/shm, that folder first; empty where the tree sees the host's. */
+  memoryFiles: MemoryFile[]
 }
 
 export interface ZombieModel {

@@ -2,6 +2,7 @@
 import { UnsupportedError } from '../errors.js'
 import { familyOf } from '../restore/family.js'
 import { isEnding } from '../resources/ending.js'
+import { isFileOfShm, type MemoryFile } from '../resources/memory-files.js'
 import type { IoUring } from '../resources/io-uring/ring.js'
 import { ioUring } from '../resources/io-uring.js'
 import { descriptionKinds, kindNamed } from '../resources/kinds.js'
@@ -28,6 +29,7 @@ export function verifyStructure(image: ImageModel, pageBytes: bigint, path: stri
   verifyDescriptions(image, require)
   verifyFamily(image, require)
   const shared = verifyShared(image, pageBytes, require)
+  verifyMemoryFiles(image.memoryFiles, pageBytes, require)
   const rings = image.descriptions.flatMap(({ kind, payload }) => (kind === ioUring.name ? (payload as IoUring).mappings : []))
   for (const process of image.processes) {
     for (const thread of process.threads) verifyThread(thread, require)
@@ -77,6 +79,21 @@ function verifyShared({ sharedMemory }: ImageModel, pageBytes: bigint, require: 
     }
   }
   return sizes
+}
+
+/** Folders come before what is in them, a file before its other names. */
+function verifyMemoryFiles(files: readonly MemoryFile[], pageBytes: bigint, require: Require): void {
+  const modes = new Map<string, number>()
+  for (const { path, mode, sameAs, sizeBytes, extents } of files) {
+    require(isFileOfShm(path, mode, (folder) => modes.get(folder)), `there cannot be a file ${path} on /dev/shm`)
+    require(!modes.has(path), `there is ${path} on /dev/shm twice`)
+    require(sameAs === '' || modes.get(sameAs) === mode, `${path} on /dev/shm is to be the same as ${sameAs}, which it is not`)
+    modes.set(path, mode)
+    for (const { offset, sizeBytes: length, keptAt } of extents) {
+      require(length > 0n && offset >= 0n && offset + length <= sizeBytes, `${path} on /dev/shm has content behind its end`)
+      require(keptAt >= 0n && keptAt + length <= pageBytes, `content of ${path} on /dev/shm lies behind the end of the page file`)
+    }
+  }
 }
 
 function verifyThread({ tid, registers, extendedState }: ThreadModel, require: Require): void {

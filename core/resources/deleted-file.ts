@@ -2,42 +2,22 @@
  * Files that are open but have no name any more (unlink(2), O_TMPFILE), or never had one (memfd_create(2)). Each instance gets one of its
  * own, with the same content, again without a name. All descriptions and shared mappings of one such file share it.
  */
-import { closeSync, statSync } from 'node:fs'
-import { native } from '../../native/index.js'
+import { statSync } from 'node:fs'
 import type { FileStatus } from '../../native/index.js'
 import type { Cell } from '../program/bundle.js'
-import { extentsOf } from './file-extents.js'
 import type { Emitter, SeenDescription, SeenTree } from './description.js'
+import { emitContent, keepExtents, timesOf } from './kept-file.js'
+import type { KeptFile } from './kept-file.js'
 import { collectMemfd, emitMemfd, emitSeals, isMemfd } from './memfd.js'
 import type { Memfd } from './memfd.js'
 import { emitNamelessFile } from './nameless-file.js'
-import { O_RDONLY } from './open-flags.js'
 
-export interface DeletedFile {
+/** Its content is kept once, with the first of its descriptions. */
+export interface DeletedFile extends KeptFile {
   device: bigint
   inode: bigint
-  mode: number
-  uid: number
-  gid: number
-  sizeBytes: bigint
-  /** Nanoseconds since 1970. */
-  accessed: bigint
-  modified: bigint
-  /** Parts that are not holes. Kept once per file, with the first of its descriptions. */
-  extents: FileExtent[]
   memfd: Memfd | null
 }
-
-export interface FileExtent {
-  offset: bigint
-  sizeBytes: bigint
-  /** Where it stands in the page file. */
-  keptAt: bigint
-}
-
-const SEEK_SET = 0
-/** What one sendfile carries at most is just below 2 GiB. */
-const EXTENT_BYTES = 1n << 30n
 
 export function collectDeleted(seen: SeenDescription, tree: SeenTree): DeletedFile {
   const file = readDeleted(`/proc/${seen.process.pid}/fd/${seen.fd}`, seen.status, tree, firstOf(seen.status, tree) === seen)
@@ -62,22 +42,6 @@ export function readDeleted(path: string, status: FileStatus, tree: SeenTree, is
   return { device, inode, mode, uid, gid, sizeBytes, accessed, modified, extents, memfd: null }
 }
 
-function keepExtents(source: string, fileBytes: bigint, tree: SeenTree): FileExtent[] {
-  const extents: FileExtent[] = []
-  const fd = native.open(source, O_RDONLY)
-  try {
-    for (const { offset, sizeBytes } of extentsOf(fd, 0n, fileBytes))
-      for (let at = offset, end = offset + sizeBytes; at < end; at += EXTENT_BYTES) {
-        const extent: FileExtent = { offset: at, sizeBytes: end - at < EXTENT_BYTES ? end - at : EXTENT_BYTES, keptAt: 0n }
-        tree.keepContent({ source, ...extent, kept: (place) => (extent.keptAt = place) })
-        extents.push(extent)
-      }
-  } finally {
-    closeSync(fd)
-  }
-  return extents
-}
-
 /** The nameless file of an instance while its descriptions are opened. */
 export interface DeletedFileMaker {
   /** Open for reading and writing. A description with just these flags may take it. */
@@ -91,15 +55,10 @@ export function makeDeleted(file: DeletedFile, path: string, isTmpfile: boolean,
     const { program } = emitter
     const { memfd } = file
     const fd = emitter.raise(memfd === null ? emitNamelessFile(program, path, isTmpfile) : emitMemfd(program, memfd, file.mode))
-    for (const { offset, sizeBytes, keptAt } of file.extents) {
-      program.call('lseek', [fd, offset, SEEK_SET])
-      program.call('sendfile', [fd, emitter.pageFile, program.bundle.words(keptAt), sizeBytes], { equal: sizeBytes })
-    }
-    program.call('lseek', [fd, 0, SEEK_SET])
-    program.call('ftruncate', [fd, file.sizeBytes])
+    emitContent(emitter, fd, file)
     program.call('fchown', [fd, file.uid, file.gid])
     program.call('fchmod', [fd, file.mode & 0o7777])
-    program.call('utimensat', [fd, 0, program.bundle.words(...timespec(file.accessed), ...timespec(file.modified)), 0])
+    program.call('utimensat', [fd, 0, program.bundle.words(...timesOf(file)), 0])
     return { fd, taken: false, sealed: false }
   })
 }
@@ -121,5 +80,3 @@ const toSeal = (emitter: Emitter): Unsealed[] => emitter.shared('unsealed', 'mem
 export function emitAllSeals(emitter: Emitter): void {
   for (const { memfd, fd } of toSeal(emitter)) emitSeals(emitter.program, fd, memfd)
 }
-
-const timespec = (ns: bigint): [bigint, bigint] => [ns / 1_000_000_000n, ns % 1_000_000_000n]

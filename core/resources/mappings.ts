@@ -6,6 +6,7 @@ import type { MappingLine } from '../proc/maps.js'
 import type { SeenProcess, SeenTree } from './description.js'
 import { identifyDeleted } from './deleted-mapping.js'
 import { identify } from './file-identity.js'
+import { isOnOwnShm, refusedFile } from './memory-files.js'
 import { isRingMemory } from './io-uring/mappings.js'
 import type { Support } from './support.js'
 import { isSegment } from './sysv-segment.js'
@@ -41,6 +42,9 @@ function collectMapping(process: SeenProcess, tree: SeenTree, line: MappingLine)
   const kind = kindOf(process, line)
   if (kind !== MappingKind.vvar && kind !== MappingKind.vdso && kind !== MappingKind.ioUring)
     for (const flag of line.flags) if (!carried.has(flag) && !implied.has(flag)) throw refused(process, line, `has the flag ${flag}`)
+  // The template, which loads private mappings, does not see it.
+  if (kind === MappingKind.filePrivate && isOnOwnShm(process.rootPath, line.path) && !line.path.endsWith(DELETED))
+    throw refusedFile(process, line.path, 'is mapped privately')
   const file = kind === MappingKind.filePrivate || kind === MappingKind.fileShared ? fileOf(process, tree, line) : null
   return {
     start: line.start,

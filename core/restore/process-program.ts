@@ -16,6 +16,7 @@ import { emitFileSystem } from '../resources/file-system.js'
 import { emitIntervalTimers } from '../resources/interval-timers.js'
 import { emitAwaitStops, emitQuietStops, emitStop } from '../resources/job-control.js'
 import { emitLimits } from '../resources/limits.js'
+import { emitMemoryFiles } from '../resources/memory-files.js'
 import { emitProcessSignals, emitThreadSignals, emitTimersOfThreads, hasTimers } from '../resources/pending-signals.js'
 import { armOverrunTimers, armPosixTimers, emitPosixTimers, emitRestoreIds } from '../resources/posix-timers.js'
 import { emitDumpable, emitFutureLocks, emitProcessSettings, emitSubreaper } from '../resources/process-settings.js'
@@ -82,6 +83,7 @@ export class Processes {
     const { family, options, spawn, shared, image } = this.#planning
     if (options.namespaces !== 0) program.for('namespaces', () => program.call('setns', [spawn.init, options.namespaces]))
     shared.emit(program, this.#planning, this.#descriptors.emitter(program, 0))
+    emitMemoryFiles(this.#descriptors.emitter(program, 0), image.memoryFiles)
     this.#emitSysv(program)
     this.#descriptors.open(program)
     // Nameless files that are only mapped are made here, too, for all to inherit.

@@ -41,8 +41,8 @@ export class SharedPage {
     this.#start = start
     this.#isThere = isThere
     this.#isTree = processes.length > 1 || zombies.length > 0
-    // Ten words for all and one for each turn of epoll sets, which nest five deep at most (EP_MAX_NESTS); at most three for each process: two for a group, one for a nurse.
-    this.#sizeBytes = roundUp(BigInt(4 * (10 + 6 + 3 * (processes.length + zombies.length))))
+    // Ten words for all and one for each turn of epoll sets, which nest five deep at most (EP_MAX_NESTS); at most five for each process: two for a group, one for each that helps to fork it.
+    this.#sizeBytes = roundUp(BigInt(4 * (10 + 6 + 5 * (processes.length + zombies.length))))
     const memories = new Map<number, Placed>()
     const unreserved = new Set(
       processes.flatMap((process) => process.memory.mappings.filter(isUnreserved).map((mapping) => mapping.sharedMemory)),

@@ -1,7 +1,7 @@
 /** The template: a process that holds the tree's memory, frozen, and forks an instance of it at each request. */
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { initProgramPath, native } from '../../native/index.js'
-import { RestoreError } from '../errors.js'
+import { RestoreError, UnsupportedError } from '../errors.js'
 import type { ImageModel } from '../image/model.js'
 import { verifyMachine } from '../image/machine.js'
 import { verifyFile } from '../resources/file-identity.js'
@@ -88,6 +88,7 @@ export class Template implements AsyncDisposable {
     if (pidNamespace === 'current') {
       requireChoiceOfPids()
       requireFreePids(image)
+      if (hasMemoryFiles(image)) throw ownShmHere()
     }
     requireOpenFiles(image)
     const plan = compile(image, { namespaces: namespacesFor(options), pidNamespace, own: readOwn() })
@@ -118,7 +119,7 @@ export class Template implements AsyncDisposable {
     const requested = performance.now()
     const isHere = this.#options.pidNamespace === 'current'
     const objects = isHere ? new SysvObjects(this.#image) : undefined
-    const sandbox = await this.#host.createSandbox(this.#options)
+    const sandbox = await this.#host.createSandbox({ ...this.#options, shm: hasMemoryFiles(this.#image) ? 'own' : 'host' })
     const adoption = isHere ? new Adoption() : undefined
     let instance: Instance | undefined
     try {
@@ -199,6 +200,14 @@ const templateGone = (pid: number, cause: unknown): RestoreError =>
     'THAW_TEMPLATE',
     `Cannot restore: the template (pid ${pid}), which keeps the memory for all copies, is gone. Somebody killed it, or the machine ran out of memory. Load the image anew.`,
     { pid, cause },
+  )
+
+const hasMemoryFiles = ({ memoryFiles }: ImageModel): boolean => memoryFiles.length > 0
+
+const ownShmHere = (): UnsupportedError =>
+  new UnsupportedError(
+    'THAW_MEMORY_FILE',
+    'Cannot restore into the current pid namespace: the tree was in a sandbox, with a /dev/shm of its own. Restore into a pid namespace of its own (--pid-namespace new).',
   )
 
 function namespacesFor({ network, pidNamespace }: TemplateOptions): number {

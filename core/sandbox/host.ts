@@ -22,6 +22,8 @@ export interface SandboxOptions {
   readonly network: 'new' | 'host'
   /** `new` (default): pids, mounts, ipc and host name of its own; `current`: those of this process. */
   readonly pidNamespace?: 'new' | 'current'
+  /** What /dev/shm shows, in a mount namespace of its own: an empty memory file system (default), or the one of this process. */
+  readonly shm?: 'own' | 'host'
 }
 
 /** Starts the host. It goes when it is disposed of, and when this process does. */
@@ -60,10 +62,11 @@ export class Host implements AsyncDisposable {
   }
 
   /** Blocks this thread for the half a millisecond or so that the host needs: less than a turn of the event loop may cost. */
-  async createSandbox({ network, pidNamespace = 'new' }: SandboxOptions): Promise<Sandbox> {
+  async createSandbox({ network, pidNamespace = 'new', shm = 'own' }: SandboxOptions): Promise<Sandbox> {
     if (this.#disposal !== undefined) throw hostGone()
     const ownNetwork = network === 'new'
-    const { bytes, descriptors } = this.#ask(wire.encodeSandboxRequest(NAMESPACES[pidNamespace] + (ownNetwork ? wire.CLONE_NEWNET : 0)))
+    const flags = NAMESPACES[pidNamespace] + (ownNetwork ? wire.CLONE_NEWNET : 0)
+    const { bytes, descriptors } = this.#ask(wire.encodeSandboxRequest(flags, shm === 'own'))
     const report = wire.decodeReport(bytes)
     if (report.kind !== 'sandbox') throw new Error(`thaw-init host answered with a report of kind ${report.kind}`)
     if (report.failure !== undefined) throw cannotMakeSandbox(report.failure)

@@ -39,8 +39,8 @@ export interface Plan {
   readonly environmentCount: number
 }
 
-export function encodeSandboxRequest(cloneFlags: number): Uint8Array {
-  return new Uint8Array(BigUint64Array.of(BigInt(cloneFlags)).buffer)
+export function encodeSandboxRequest(cloneFlags: number, ownShm: boolean): Uint8Array {
+  return new Uint8Array(BigUint64Array.of(BigInt(cloneFlags), ownShm ? 1n : 0n).buffer)
 }
 
 function encodeRequest(kind: number, innerPid: number, plan?: Plan): Uint8Array {

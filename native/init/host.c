@@ -44,17 +44,17 @@ static long open_time_offsets(long pid)
 }
 
 /* The time namespace is init's own business: who is cloned into one has entered it, and its offsets are frozen. */
-static long clone_init(uint64_t flags, const struct pair *control, const struct pair *set_up, int *pidfd)
+static long clone_init(const struct thaw_sandbox_request *request, const struct pair *control, const struct pair *set_up, int *pidfd)
 {
 	struct clone_args args = {
-		.flags = (flags & ~(uint64_t)CLONE_NEWTIME) | CLONE_PIDFD,
+		.flags = (request->clone_flags & ~(uint64_t)CLONE_NEWTIME) | CLONE_PIDFD,
 		.pidfd = (uint64_t)pidfd,
 		.exit_signal = SIGCHLD,
 	};
 	long pid = sys(__NR_clone3, &args, sizeof(args));
 
 	if (pid == 0)
-		sandbox_init(control->theirs, set_up->theirs, flags);
+		sandbox_init(control->theirs, set_up->theirs, request);
 	return pid;
 }
 
@@ -72,7 +72,7 @@ static int await_set_up(int set_up, struct thaw_report *report)
 }
 
 /* Fills the report and, when it went well, the descriptors for the engine. */
-static void make_sandbox(uint64_t flags, struct thaw_report *report, struct descriptors *handed)
+static void make_sandbox(const struct thaw_sandbox_request *request, struct thaw_report *report, struct descriptors *handed)
 {
 	struct pair control, set_up;
 	int pidfd;
@@ -84,13 +84,13 @@ static void make_sandbox(uint64_t flags, struct thaw_report *report, struct desc
 		sys(__NR_close, control.theirs);
 		return;
 	}
-	long pid = clone_init(flags, &control, &set_up, &pidfd);
+	long pid = clone_init(request, &control, &set_up, &pidfd);
 	sys(__NR_close, control.theirs);
 	sys(__NR_close, set_up.theirs);
 	if (done(report, "clone3", pid)) {
 		handed->at[handed->count++] = handed->at[0];
 		handed->at[0] = pidfd;
-		if (await_set_up(set_up.ours, report) && (flags & CLONE_NEWTIME)) {
+		if (await_set_up(set_up.ours, report) && (request->clone_flags & CLONE_NEWTIME)) {
 			long offsets = open_time_offsets(pid);
 			if (done(report, "open(timens_offsets)", offsets))
 				handed->at[handed->count++] = (int)offsets;
@@ -115,7 +115,7 @@ void host_mode(const struct invocation *self)
 		static const struct descriptors none;
 
 		close_descriptors(&received);
-		make_sandbox(request.clone_flags, &report, &handed);
+		make_sandbox(&request, &report, &handed);
 		send_message(ENGINE, &report, sizeof(report), report.value ? &none : &handed);
 		/* Ours of a control socket must go, whatever happened: init lives as long as another end is open. */
 		close_descriptors(&handed);

@@ -17,10 +17,19 @@ struct interface_flags {
 	char rest[22];
 };
 
-int set_up_mounts(struct thaw_report *report)
+/* Where the machine has no such folder, nobody has shared memory by name. */
+static long mount_shm(void)
+{
+	long result = sys(__NR_mount, "shm", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
+
+	return result == -ENOENT ? 0 : result;
+}
+
+int set_up_mounts(int own_shm, struct thaw_report *report)
 {
 	return done(report, "mount --make-rprivate", sys(__NR_mount, 0, "/", 0, MS_REC | MS_PRIVATE, 0)) &&
-	       done(report, "mount(/proc)", sys(__NR_mount, "proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, 0));
+	       done(report, "mount(/proc)", sys(__NR_mount, "proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, 0)) &&
+	       (!own_shm || done(report, "mount(/dev/shm)", mount_shm()));
 }
 
 int set_up_loopback(struct thaw_report *report)

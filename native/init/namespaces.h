@@ -4,8 +4,8 @@
 
 #include "wire.h"
 
-/* Mounts of ours stay ours, and /proc shows the new pid namespace. False when it failed, as the report then says. */
-int set_up_mounts(struct thaw_report *report);
+/* Mounts of ours stay ours, /proc shows the new pid namespace, and /dev/shm is empty, if asked for. False when it failed, as the report then says. */
+int set_up_mounts(int own_shm, struct thaw_report *report);
 /* Brings the loopback interface up; the kernel gives it 127.0.0.1 and ::1 by itself. */
 int set_up_loopback(struct thaw_report *report);
 /*

@@ -36,14 +36,16 @@ static void keep_only(int control, int set_up)
 	sys(__NR_close_range, SET_UP + 1, ~0u, 0);
 }
 
-static void set_up_sandbox(uint64_t flags, struct thaw_report *report)
+static void set_up_sandbox(const struct thaw_sandbox_request *request, struct thaw_report *report)
 {
+	uint64_t flags = request->clone_flags;
+
 	keep_dead_children();
 	if (!done(report, "setsid", sys(__NR_setsid)))
 		return;
 	if (!done(report, "signalfd", watch_children()))
 		return;
-	if ((flags & CLONE_NEWNS) && !set_up_mounts(report))
+	if ((flags & CLONE_NEWNS) && !set_up_mounts(request->own_shm, report))
 		return;
 	if ((flags & CLONE_NEWNET) && !set_up_loopback(report))
 		return;
@@ -107,13 +109,13 @@ static int serve(struct lifeline *lifeline)
 	return 1;
 }
 
-void sandbox_init(int control, int set_up, uint64_t flags)
+void sandbox_init(int control, int set_up, const struct thaw_sandbox_request *request)
 {
 	struct thaw_report report = {.kind = THAW_REPORT_SANDBOX};
 	struct lifeline lifeline = {0};
 
 	keep_only(control, set_up);
-	set_up_sandbox(flags, &report);
+	set_up_sandbox(request, &report);
 	sys(__NR_write, SET_UP, &report, sizeof(report));
 	sys(__NR_close, SET_UP);
 	if (report.value)

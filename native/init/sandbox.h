@@ -2,15 +2,12 @@
 #ifndef THAW_INIT_SANDBOX_H
 #define THAW_INIT_SANDBOX_H
 
-#include <stdint.h>
+#include "wire.h"
 
 /* Where init's descriptors are; 0, 1 and 2 are what the host has there, and nothing else is open. */
 #define SANDBOX_CONTROL 3
 
-/*
- * Sets the sandbox up, writes one thaw_report to `set_up`, then serves the control socket.
- * @param clone_flags as in thaw_sandbox_request
- */
-void sandbox_init(int control, int set_up, uint64_t clone_flags) __attribute__((noreturn));
+/* Sets the sandbox up, writes one thaw_report to `set_up`, then serves the control socket. */
+void sandbox_init(int control, int set_up, const struct thaw_sandbox_request *request) __attribute__((noreturn));
 
 #endif

@@ -72,7 +72,7 @@ static void __attribute__((noreturn)) be_init(const struct invocation *self, cha
 	uint64_t child_signal = 1ul << (SIGCHLD - 1);
 
 	sys(__NR_close, alive[1]);
-	if (!set_up_mounts(&trouble) || !done(&trouble, "setsid", sys(__NR_setsid)))
+	if (!set_up_mounts(0, &trouble) || !done(&trouble, "setsid", sys(__NR_setsid)))
 		give_up(&trouble);
 	long children = sys(__NR_signalfd4, -1, &child_signal, sizeof(child_signal), O_CLOEXEC | O_NONBLOCK);
 	long pid = run_command(self, command);

@@ -15,6 +15,7 @@
 
 struct thaw_sandbox_request {
 	uint64_t clone_flags; /* CLONE_NEWPID and whichever other namespaces shall be new */
+	uint64_t own_shm;     /* with CLONE_NEWNS: 1 for an empty memory file system of its own on /dev/shm */
 };
 
 enum thaw_request_kind {

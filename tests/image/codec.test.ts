@@ -55,6 +55,20 @@ const image: ImageModel = {
   blobs: [Uint8Array.of(1, 2), new Uint8Array()],
   zombies: [{ pid: 9, parentPid: 7, groupId: 7, sessionId: 7, name: 'gone', status: 0x100 }],
   semaphores: [{ permissions: { key: -1, id: 5, mode: 0o666, uid: 1, gid: 2, creatorUid: 3, creatorGid: 4 }, values: [0, 32767] }],
+  memoryFiles: [
+    {
+      path: 'folder/file',
+      mode: 0o100600,
+      uid: 1,
+      gid: 2,
+      sizeBytes: 3n,
+      accessed: 4n,
+      modified: 5n,
+      extents: [{ offset: 0n, sizeBytes: 3n, keptAt: 4096n }],
+      target: '',
+      sameAs: '',
+    },
+  ],
   queues: [
     {
       permissions: { key: 1, id: 6, mode: 0o666, uid: 1, gid: 2, creatorUid: 3, creatorGid: 4 },

@@ -15,7 +15,7 @@ for (const [name, bin] of Object.entries(servers)) {
     skip(cannot !== undefined, cannot)
     using folder = new Folder()
     await using original = await start(folder, bin)
-    using files = new PostgresFiles(folder, original.pid)
+    const files = new PostgresFiles(folder)
     await using restorable = await original.become()
     files.keep()
     for (let i = 0; i < COPIES; i++) {

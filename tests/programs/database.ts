@@ -1,8 +1,8 @@
 /** What tests with a Postgres share: which there are, a user that they run as, and their files, which are the host's. */
 
 import { execFileSync } from 'node:child_process'
-import { chownSync, readFileSync, rmSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { chownSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { missing } from './installed.ts'
 import type { Folder } from './running.ts'
@@ -26,42 +26,25 @@ export function asOrdinary(folder: Pick<Folder, 'path'>, command: readonly [stri
   return ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', '--inh-caps=-all', ...command]
 }
 
-/** The folder `data`, and what stands in /dev/shm, as they were at the checkpoint. @param pid above that of Postgres */
-export class PostgresFiles implements Disposable {
+/** The folder `data` as it was at the checkpoint. */
+export class PostgresFiles {
   readonly #folder: Folder
-  readonly #shared: readonly string[]
 
-  constructor(folder: Folder, pid: number) {
+  constructor(folder: Folder) {
     this.#folder = folder
-    this.#shared = processesBelow(pid).flatMap((member) => sharedFilesOf(member))
   }
 
   keep(): void {
-    this.#copy(this.#folder.file('data'), this.#folder.file('kept'))
-    for (const path of this.#shared) this.#copy(path, this.#folder.file(basename(path)))
+    this.#copy('data', 'kept')
   }
 
   putBack(): void {
-    this.#copy(this.#folder.file('kept'), this.#folder.file('data'))
-    for (const path of this.#shared) this.#copy(this.#folder.file(basename(path)), path)
+    this.#copy('kept', 'data')
     rmSync(this.#folder.file('output'), { force: true })
   }
 
   #copy(from: string, to: string): void {
-    rmSync(to, { recursive: true, force: true })
-    execFileSync('cp', ['-a', from, to])
-  }
-
-  [Symbol.dispose](): void {
-    for (const path of this.#shared) rmSync(path, { force: true })
+    rmSync(this.#folder.file(to), { recursive: true, force: true })
+    execFileSync('cp', ['-a', this.#folder.file(from), this.#folder.file(to)])
   }
 }
-
-const processesBelow = (pid: number): number[] => [
-  pid,
-  ...readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number).flatMap(processesBelow),
-]
-
-const sharedFilesOf = (pid: number): string[] => [
-  ...new Set(readFileSync(`/proc/${pid}/maps`, 'utf8').match(/\/dev\/shm\/PostgreSQL\.\d+/g)),
-]

@@ -20,7 +20,7 @@ for (const [name, bin] of Object.entries(servers)) {
     skip(missingServer(bin) !== undefined, missingServer(bin))
     using folder = new Folder()
     await using original = await start(folder, bin)
-    using files = new PostgresFiles(folder, original.pid)
+    const files = new PostgresFiles(folder)
     await using restorable = await original.become()
     expect(await sizeOf(restorable.image, folder), 'the pages of the image, against distinct ones').toBeLessThan(1.2)
     files.keep()

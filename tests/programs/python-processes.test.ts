@@ -44,7 +44,7 @@ for (const method of ['fork', 'spawn', 'forkserver'])
       expect(await get('/end/0')).toEqual([-15, true])
       if (before === 0) return
       await get('/quit/0')
-      // With its end, and not before, the names of its semaphores are gone from the machine's /dev/shm.
+      // With its end, and not before, its folder is gone from the machine.
       await expect.poll(() => existsSync(`/proc/${copy.pid}`), { interval: 10, timeout: 20_000 }).toBe(false)
       expect(folder.text('output')).toMatch(/^over$/m)
     })

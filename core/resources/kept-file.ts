@@ -1,0 +1,61 @@
+/** Files whose content an image has: each instance makes them anew. */
+import { closeSync } from 'node:fs'
+import { native } from '../../native/index.js'
+import type { Cell } from '../program/bundle.js'
+import type { Emitter, SeenTree } from './description.js'
+import { extentsOf } from './file-extents.js'
+import { O_RDONLY } from './open-flags.js'
+
+export interface KeptFile {
+  mode: number
+  uid: number
+  gid: number
+  sizeBytes: bigint
+  /** Nanoseconds since 1970. */
+  accessed: bigint
+  modified: bigint
+  /** Parts that are not holes. */
+  extents: FileExtent[]
+}
+
+export interface FileExtent {
+  offset: bigint
+  sizeBytes: bigint
+  /** Where it stands in the page file. */
+  keptAt: bigint
+}
+
+const SEEK_SET = 0
+/** What one sendfile carries at most is just below 2 GiB. */
+const EXTENT_BYTES = 1n << 30n
+
+/** Of a tree that stands still. @param source a path that leads to the file as long as it does */
+export function keepExtents(source: string, fileBytes: bigint, tree: SeenTree): FileExtent[] {
+  const extents: FileExtent[] = []
+  const fd = native.open(source, O_RDONLY)
+  try {
+    for (const { offset, sizeBytes } of extentsOf(fd, 0n, fileBytes))
+      for (let at = offset, end = offset + sizeBytes; at < end; at += EXTENT_BYTES) {
+        const extent: FileExtent = { offset: at, sizeBytes: end - at < EXTENT_BYTES ? end - at : EXTENT_BYTES, keptAt: 0n }
+        tree.keepContent({ source, ...extent, kept: (place) => (extent.keptAt = place) })
+        extents.push(extent)
+      }
+  } finally {
+    closeSync(fd)
+  }
+  return extents
+}
+
+/** Fills a file that was just made. */
+export function emitContent({ program, pageFile }: Emitter, fd: Cell, { extents, sizeBytes: fileBytes }: KeptFile): void {
+  for (const { offset, sizeBytes, keptAt } of extents) {
+    program.call('lseek', [fd, offset, SEEK_SET])
+    program.call('sendfile', [fd, pageFile, program.bundle.words(keptAt), sizeBytes], { equal: sizeBytes })
+  }
+  program.call('lseek', [fd, 0, SEEK_SET])
+  program.call('ftruncate', [fd, fileBytes])
+}
+
+/** Two of struct timespec, for utimensat(2). */
+export const timesOf = ({ accessed, modified }: Pick<KeptFile, 'accessed' | 'modified'>): bigint[] =>
+  [accessed, modified].flatMap((ns) => [ns / 1_000_000_000n, ns % 1_000_000_000n])
