@@ -96,14 +96,15 @@ const namespace = (pid: number, kind: string): string => readlinkSync(`/proc/${p
 
 const isSubset = (some: readonly string[], all: readonly string[]): boolean => some.every((one) => all.includes(one))
 
-const OWN_MOUNTS: ReadonlySet<string> = new Set(['/proc', '/dev/pts', '/dev/shm'])
+/** By where they are mounted, with their types. */
+const OWN_MOUNTS: Readonly<Record<string, string>> = { '/proc': 'proc', '/dev/pts': 'devpts', '/dev/shm': 'tmpfs' }
 
 /** What is mounted where, without ids and order, which each namespace numbers anew, and without those that a sandbox may have of its own. */
 function mounts(pid: number): string[] {
   return readFileSync(`/proc/${pid}/mountinfo`, 'utf8')
     .split('\n')
     .map((line) => line.split(' '))
-    .filter(([, , , , point]) => point !== undefined && !OWN_MOUNTS.has(point))
+    .filter((words) => words[4] !== undefined && OWN_MOUNTS[words[4]] !== words[words.indexOf('-') + 1])
     .map(([, , device, root, point]) => `${device} ${root} ${point}`)
 }
 
