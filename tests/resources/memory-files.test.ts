@@ -25,8 +25,10 @@ test('each copy has the files as they were, whatever another copy does to its ow
   await using _second = await image.restore()
   await using _copyOfCopy = await (await image.restore()).comeBack()
   writeFileSync(folder.file('trigger'), '')
-  closeSync(openSync(folder.file('trigger.fifo'), constants.O_RDWR))
+  // Open until all have come by, whenever each of them does.
+  const fifo = openSync(folder.file('trigger.fifo'), constants.O_RDWR)
   await expect.poll(() => folder.text('report'), { interval: 10, timeout: 20_000 }).toMatch(/^(.*\n){3}/)
+  closeSync(fifo)
   expect(folder.text('report')).toBe('ok\nok\nok\n')
   expect(readdirSync('/dev/shm').filter((name) => name.includes('thaw'))).toEqual(before)
 })
