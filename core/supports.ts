@@ -30,6 +30,7 @@ import { support as owner } from './resources/owner.js'
 import { support as pendingSignals } from './resources/pending-signals.js'
 import { support as posixTimers } from './resources/posix-timers.js'
 import { support as processSettings } from './resources/process-settings.js'
+import { support as procFile } from './resources/proc-file.js'
 import { support as protectionKeys } from './resources/protection-keys.js'
 import { support as rseq } from './resources/rseq.js'
 import { support as scheduling } from './resources/scheduling.js'
@@ -88,6 +89,7 @@ export const supports: readonly Support[] = [
   openFiles,
   owner,
   fileLocks,
+  procFile,
   clocks,
   memoryFiles,
   sysvSemaphores,

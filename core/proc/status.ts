@@ -4,9 +4,12 @@ import { readFileSync } from 'node:fs'
 export type Status = ReadonlyMap<string, string>
 
 /** Fields of /proc/PID/task/TID/status by name. Throws ENOENT or ESRCH when the task is gone. */
-export function readStatus(pid: number, tid: number = pid): Status {
+export const readStatus = (pid: number, tid: number = pid): Status => readStatusAt(`/proc/${pid}/task/${tid}/status`)
+
+/** The same wherever procfs is mounted. */
+export function readStatusAt(path: string): Status {
   const fields = new Map<string, string>()
-  for (const line of readFileSync(`/proc/${pid}/task/${tid}/status`, 'utf8').split('\n')) {
+  for (const line of readFileSync(path, 'utf8').split('\n')) {
     const colon = line.indexOf(':')
     if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1).trim())
   }

@@ -13,7 +13,10 @@ export const support: Support = {
   topic: 'descriptors',
   carried: 'file locks and leases',
   conditions: ['A lock by flock(2) or a lease whose taker has ended is, in /proc/locks, of the first process that has the file open.'],
-  refused: { THAW_FILE_LOCK: 'leases that are being broken, leases on files without a name, and locks on what is neither file nor folder' },
+  refused: {
+    THAW_FILE_LOCK:
+      'leases that are being broken, leases on files without a name, and locks on what is neither file nor folder, or a process in /proc',
+  },
 }
 
 export type LockType = 'POSIX' | 'OFDLCK' | 'FLOCK' | 'LEASE'

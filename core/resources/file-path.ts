@@ -3,7 +3,9 @@ import { readdirSync, statfsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { native } from '../../native/index.js'
 import type { FileStatus } from '../../native/index.js'
-import type { SeenDescription, SeenProcess, SeenTree } from './description.js'
+import type { SeenDescription, SeenTree } from './description.js'
+import { locateInProc } from './proc-file.js'
+import type { ProcFile } from './proc-file.js'
 import { refusal } from './refusal.js'
 import type { Support } from './support.js'
 
@@ -11,13 +13,13 @@ export const support: Support = {
   topic: 'around the tree',
   carried: "files are the host's",
   refused: {
-    THAW_PROC_OUTSIDE: 'files of /proc of a process outside the tree',
     THAW_FILE_UNNAMED: 'open files that were deleted while another name of theirs exists elsewhere',
   },
 }
 
 export type LocatedFile =
   | { readonly how: 'path'; readonly path: string }
+  | ({ readonly how: 'in-proc' } & ProcFile)
   /** The name it was opened by is gone, `path` leads to the same file. */
   | { readonly how: 'other-name'; readonly path: string; readonly gone: string }
   | { readonly how: 'deleted'; readonly path: string }
@@ -32,7 +34,7 @@ export function locate(seen: SeenDescription, tree: SeenTree): LocatedFile {
   const fileSystem = statfsSync(`/proc/${process.pid}/fd/${seen.fd}`).type
   if (fileSystem === MQUEUE_MAGIC)
     throw refusal(seen, 'THAW_DESCRIPTOR', `is the POSIX message queue ${link}, which is not carried`, 'Close it in the warm-up.')
-  if (fileSystem === PROC_MAGIC) return { how: 'path', path: procPath(seen, tree, root) }
+  if (fileSystem === PROC_MAGIC) return { how: 'in-proc', ...locateInProc(seen, tree) }
   if (leadsTo(root + link, seen.status)) return { how: 'path', path: link }
   if (!link.endsWith(DELETED))
     throw refusal(
@@ -70,20 +72,4 @@ function otherName(root: string, folder: string, status: FileStatus): string | u
   } catch {
     return undefined
   }
-}
-
-/** Inodes of procfs come and go; the path says all, once the pid in it is the one that the process will have. */
-function procPath(seen: SeenDescription, tree: SeenTree, root: string): string {
-  const match = /^(.*?\/)(\d+)(\/.*)?$/.exec(seen.link)
-  if (match === null) return seen.link
-  const [, before = '', digits = '', after = ''] = match
-  const own = native.statPath(root + before).device === native.statPath('/proc').device
-  const target = tree.processes.find((process: SeenProcess) => (own ? process.pid : process.innerPid) === Number(digits))
-  if (target === undefined || after.endsWith(DELETED))
-    throw refusal(seen, 'THAW_PROC_OUTSIDE', `is ${seen.link}, of a process outside the tree`, 'Close it in the warm-up.')
-  return (
-    before +
-    target.innerPid +
-    after.replace(/^\/task\/(\d+)/, (_, tid: string) => `/task/${Number(tid) === target.pid ? target.innerPid : tid}`)
-  )
 }

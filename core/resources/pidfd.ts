@@ -12,6 +12,7 @@ import type { DescriptionKind, Emitter, SeenDescription, SeenTree } from './desc
 import { emitEnding, hasDumpedCore, isEnding } from './ending.js'
 import { closeDescriptor, reopen } from './emission.js'
 import { O_ACCMODE, O_EXCL, O_LARGEFILE, O_PATH, O_RDWR } from './open-flags.js'
+import { tasksOf } from './proc-file.js'
 import { refusal } from './refusal.js'
 
 export interface PidFd {
@@ -61,9 +62,8 @@ export const pidFd: DescriptionKind<unknown> = defineKind<PidFd>({
     return { pid: inner, thread: inner !== innermost(status, 'NStgid'), status: 0, process: 0n }
   },
 
-  verify({ pid, status }, { processes, zombies }, require) {
-    const tids = [...processes.flatMap(({ threads }) => threads.map(({ tid }) => tid)), ...zombies.map((zombie) => zombie.pid)]
-    require(pid === 0 || tids.includes(pid), `leads to process ${pid}, which is not there`)
+  verify({ pid, status }, image, require) {
+    require(pid === 0 || tasksOf(image).has(pid), `leads to process ${pid}, which is not there`)
     require(pid !== 0 || isEnding(status), `leads to a process that cannot have ended with status 0x${status.toString(16)}`)
   },
 

@@ -26,6 +26,7 @@ import {
   S_IFMT,
   S_IFREG,
 } from './open-flags.js'
+import { tasksOf } from './proc-file.js'
 import { refusal } from './refusal.js'
 import { emitStanding } from './removed-folder.js'
 
@@ -41,6 +42,10 @@ export interface RegularFile {
   deleted: DeletedFile | null
   deletedFolderMode: number
   locks: FileLock[]
+  /** Of a file of /proc, the task of the tree that it leads to; 0: of none. */
+  task: number
+  /** A thread beside the first of its process. */
+  thread: boolean
 }
 
 const SEEK_SET = 0
@@ -68,7 +73,9 @@ export const regularFile: DescriptionKind<unknown> = defineKind<RegularFile>({
     const located = locate(seen, tree)
     const folder = (seen.status.mode & S_IFMT) === S_IFDIR
     const locks = collectLocks(seen, tree)
+    const { task, thread } = located.how === 'in-proc' ? located : { task: 0, thread: false }
     if (located.how === 'deleted') refuseLease(seen, locks)
+    if (task !== 0) refuseLocks(seen, locks)
     return {
       path: located.path,
       device: seen.status.device,
@@ -79,8 +86,16 @@ export const regularFile: DescriptionKind<unknown> = defineKind<RegularFile>({
       deleted: located.how === 'deleted' && !folder ? deletedContent(seen, tree) : null,
       deletedFolderMode: located.how === 'deleted' && folder ? seen.status.mode & 0o7777 : 0,
       locks,
+      task,
+      thread,
     }
   },
+
+  verify({ path, task }, image, require) {
+    require(task === 0 || tasksOf(image).has(task), `is ${path}, of process ${task}, which is not there`)
+  },
+
+  leadsTo: ({ task, thread }) => (task === 0 ? undefined : thread ? 'threads' : 'processes'),
 
   open(file, emitter, flags) {
     const self = openFile(file, emitter, flags)
@@ -122,6 +137,12 @@ function stillOpen({ device, inode }: RegularFile, emitter: Emitter): Cell[] {
 function refuseLease(seen: SeenDescription, locks: readonly FileLock[]): void {
   if (locks.some(({ type }) => type === 'LEASE'))
     throw refusal(seen, 'THAW_FILE_LOCK', `holds a lease on ${seen.link}, which has no name any more`, 'Release it in the warm-up.')
+}
+
+/** They may be of processes that have no descriptor of it any more, and so are not given it when it is opened. */
+function refuseLocks(seen: SeenDescription, locks: readonly FileLock[]): void {
+  if (locks.length > 0)
+    throw refusal(seen, 'THAW_FILE_LOCK', `holds a lock on ${seen.link}, which is not carried`, 'Release it in the warm-up.')
 }
 
 function deletedContent(seen: SeenDescription, tree: SeenTree): DeletedFile {
