@@ -16,7 +16,8 @@ export const support: Support = {
   carried: 'private mappings, of files and anonymous, with advice, locks, seals, stacks that grow',
   conditions: ['A copy has one mapping more, named `/memfd:thaw-restorer`.'],
   refused: {
-    THAW_MAPPING: 'hugetlb memory, userfaultfd, rings for asynchronous I/O, device memory, freed protection keys',
+    THAW_MAPPING:
+      'hugetlb memory, userfaultfd, rings for asynchronous I/O, device memory, a vDSO with other protections, freed protection keys',
   },
 }
 
@@ -54,10 +55,15 @@ function collectMapping(process: SeenProcess, tree: SeenTree, line: MappingLine)
     offset: kind === MappingKind.filePrivate || kind === MappingKind.fileShared ? line.offset : 0n,
     file,
     flags: [...line.flags].filter((flag) => carried.has(flag) || (flag === 'mw' && (kind === MappingKind.fileShared || isSegment(line)))),
-    name: /^\[anon(_shmem)?:/.test(line.path) ? line.path.slice(line.path.indexOf(':') + 1, -1) : '',
+    name: nameOf(kind, line.path),
     protectionKey: line.protectionKey,
     sharedMemory: 0,
   }
+}
+
+function nameOf(kind: MappingKind, path: string): string {
+  if (kind === MappingKind.vvar || kind === MappingKind.vdso) return path
+  return /^\[anon(_shmem)?:/.test(path) ? path.slice(path.indexOf(':') + 1, -1) : ''
 }
 
 const DELETED = ' (deleted)'
@@ -74,8 +80,7 @@ function kindOf(process: SeenProcess, line: MappingLine): MappingKind {
   if (line.flags.has('ht')) throw refused(process, line, 'is hugetlb memory')
   if (line.flags.has('io') && !path.startsWith('[v') && !isRingMemory(line)) throw refused(process, line, 'is device memory')
   if (isRingMemory(line)) return MappingKind.ioUring
-  if (path === '[vdso]') return MappingKind.vdso
-  if (path.startsWith('[vvar')) return MappingKind.vvar
+  if (path === '[vdso]' || path.startsWith('[vvar')) return kindOfVdso(process, line)
   if (path === '/dev/zero (deleted)' || path.startsWith('[anon_shmem:') || isSegment(line)) return MappingKind.anonymousShared
   if (path === '' || path === '[heap]' || path === '[stack]' || path.startsWith('[anon:')) return MappingKind.anonymous
   if (path.startsWith('/[aio]')) throw refused(process, line, 'is a ring for asynchronous I/O (io_setup)')
@@ -83,6 +88,13 @@ function kindOf(process: SeenProcess, line: MappingLine): MappingKind {
     throw refused(process, line, `belongs to ${path}`)
   if (path.startsWith('[')) throw refused(process, line, `is ${path}`)
   return shared ? MappingKind.fileShared : MappingKind.filePrivate
+}
+
+/** It is moved, not mapped anew. */
+function kindOfVdso(process: SeenProcess, line: MappingLine): MappingKind {
+  const isCode = line.path === '[vdso]'
+  if (line.permissions !== (isCode ? 'r-xp' : 'r--p')) throw refused(process, line, `is ${line.path} with another protection than it had`)
+  return isCode ? MappingKind.vdso : MappingKind.vvar
 }
 
 function refused(process: SeenProcess, line: MappingLine, what: string): UnsupportedError {

@@ -7,8 +7,8 @@ import type { ProcessModel } from '../image/model.js'
 import type { Program } from '../program/program.js'
 import { emitAdvice, emitMapping, emitProtection, emitSeal, needsProtecting } from './mapping-program.js'
 import type { Planning } from './planning.js'
+import type { VdsoPlaces } from './vdso-move.js'
 import { emitLayout, mappedOf } from './template-program.js'
-import { emitMove, vdsoOf, vdsoRange } from './vdso-move.js'
 
 const TASK_SIZE = 0x7fff_ffff_f000n
 const MADV_DONTFORK = 10
@@ -17,10 +17,10 @@ const MADV_DOFORK = 11
 /** Of what a process has in place, its forks copy what one of them inherits. The vDSO comes along, as there is no other. */
 export function emitForks(program: Program, planning: Planning, process: ProcessModel, fork: () => void): void {
   const { region, root, stows, inheritance } = planning
-  const vdso = inheritance.isInPlace(process) ? vdsoRange(process.memory) : inheritance.vdsoFor(process)
+  const vdso = vdsoIn(planning, inheritance.isInPlace(process) ? process : inheritance.inPlaceFor(process))
   // Between mappings there are holes, which the kernel tells of (ENOMEM) when it is done with the rest.
   const advise = (advice: number): void => {
-    for (const { start, end } of gapsBetween([region, vdso, ...inheritance.handedDownBy(process)]))
+    for (const { start, end } of gapsBetween([region, ...vdso.values(), ...inheritance.handedDownBy(process)]))
       program.call('madvise', [start, end - start, advice], 'any')
   }
   program.for('forks', () => advise(MADV_DONTFORK))
@@ -30,18 +30,27 @@ export function emitForks(program: Program, planning: Planning, process: Process
 }
 
 /** What others inherit of the process that has forked this one. */
-export function emitStrange(program: Program, { region, inheritance }: Planning, process: ProcessModel): void {
+export function emitStrange(program: Program, planning: Planning, process: ProcessModel): void {
+  const { region, inheritance } = planning
   const strange = inheritance.strangeTo(process)
+  const vdso = vdsoIn(planning, inheritance.inPlaceFor(process))
   program.for('memory', () => {
-    for (const { start, end } of gapsBetween([region, inheritance.vdsoFor(process), ...inheritance.of(process)]))
+    for (const { start, end } of gapsBetween([region, ...vdso.values(), ...inheritance.of(process)]))
       if (strange.some((mapping) => start <= mapping.start && mapping.end <= end)) program.call('munmap', [start, end - start])
   })
 }
 
-function gapsBetween(kept: readonly (AddressRange | undefined)[]): AddressRange[] {
-  const sorted = kept.filter((range) => range !== undefined).toSorted((a, b) => (a.start < b.start ? -1 : 1))
-  const gaps = [...sorted, { start: TASK_SIZE, end: TASK_SIZE }].map(({ start }, i) => ({ start: sorted[i - 1]?.end ?? 0n, end: start }))
-  return gaps.filter(({ start, end }) => start < end)
+/** Where it is, the parts that it has unmapped itself included, while this process forks. */
+const vdsoIn = ({ vdso }: Planning, { memory }: ProcessModel): VdsoPlaces => vdso.placesIn(memory)
+
+function gapsBetween(kept: readonly AddressRange[]): AddressRange[] {
+  const gaps: AddressRange[] = []
+  let last = 0n
+  for (const { start, end } of [...kept, { start: TASK_SIZE, end: TASK_SIZE }].toSorted((a, b) => (a.start < b.start ? -1 : 1))) {
+    if (last < start) gaps.push({ start: last, end: start })
+    if (last < end) last = end
+  }
+  return gaps
 }
 
 /** Before its own forks if it hands anything down, otherwise after them. */
@@ -51,7 +60,7 @@ export function emitForkedMemory(program: Program, planning: Planning, process: 
   const stow = stows.get(process)
   const inherited = inheritance.of(process)
   program.for('memory', () => {
-    emitVdso(program, planning, process)
+    planning.vdso.emitPlaced(program, vdsoIn(planning, inheritance.inPlaceFor(process)), memory)
     stow?.emitForked(program, true)
     stow?.emitBack(program)
     for (const mapping of mappedOf(memory)) {
@@ -71,18 +80,4 @@ export function emitForkedLayout(program: Program, { root }: Planning, { memory 
   const { executable } = memory
   const isSame = executable.path === root.memory.executable.path && executable.inode === root.memory.executable.inode
   program.for('layout', () => emitLayout(program, memory, !isSame))
-}
-
-/** From where it was when the process was forked. */
-function emitVdso(program: Program, { root, region, inheritance }: Planning, process: ProcessModel): void {
-  const [there, here] = [inheritance.vdsoFor(process), vdsoRange(process.memory)]
-  if (there === undefined || there.start === here?.start) return
-  const parts = vdsoOf(root.memory)
-  if (here === undefined) {
-    program.call('munmap', [there.start, there.end - there.start])
-    return
-  }
-  const origin = parts[0]?.start ?? 0n
-  emitMove(program, parts, there.start, origin, region.spare)
-  emitMove(program, parts, region.spare, origin, here.start)
 }

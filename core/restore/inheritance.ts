@@ -5,13 +5,11 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { isWiped, PAGE_BYTES } from '../checkpoint/pages.js'
-import type { AddressRange } from '../checkpoint/space.js'
 import type { Mapping, MemoryModel, PageRange, ProcessModel } from '../image/model.js'
 import { MappingKind } from '../image/model.js'
 import { forkedBy } from './family.js'
 import type { Family, Member } from './family.js'
 import { pagesOf } from './mapping-program.js'
-import { vdsoRange } from './vdso-move.js'
 
 /** Of mappings that a fork does not hand down as they are, that may grow, or that cannot be unmapped again. */
 const SPECIAL_FLAGS = ['gd', 'dp', 'io', 'sl']
@@ -44,7 +42,7 @@ export class Inheritance {
     const inherited = new Set<Mapping>()
     const handedDown = this.#handedDown.get(forker) ?? new Set()
     const theirs = new Map(forker.memory.mappings.map((mapping) => [mapping.start, mapping]))
-    for (const mapping of this.#mayHandDown(forker) ? process.memory.mappings : []) {
+    for (const mapping of process.memory.mappings) {
       const other = theirs.get(mapping.start)
       if (other === undefined || !isAlike(mapping, process.memory, other, forker.memory)) continue
       inherited.add(mapping)
@@ -52,11 +50,6 @@ export class Inheritance {
     }
     this.#heirs.set(process, { forker, inherited })
     this.#handedDown.set(forker, handedDown)
-  }
-
-  /** Its own memory is in place when it forks, the vDSO too: there must be one for its children. */
-  #mayHandDown({ memory }: ProcessModel): boolean {
-    return vdsoRange(memory) !== undefined || vdsoRange(this.#first.memory) === undefined
   }
 
   /** Of its mappings, those that it has by its fork. */
@@ -82,11 +75,10 @@ export class Inheritance {
     return [...this.handedDownBy(forker)].filter(({ start }) => !own.has(start))
   }
 
-  /** Where a process finds the vDSO when it is forked. */
-  vdsoFor(process: ProcessModel): AddressRange | undefined {
-    const forker = this.#heirs.get(process)?.forker
-    if (forker === undefined) return vdsoRange(this.#first.memory)
-    return this.isInPlace(forker) ? vdsoRange(forker.memory) : this.vdsoFor(forker)
+  /** Whose memory is in place where a process is forked: it finds the vDSO where that one has it. */
+  inPlaceFor(process: ProcessModel): ProcessModel {
+    const forker = this.#heirs.get(process)?.forker ?? this.#first
+    return this.isInPlace(forker) ? forker : this.inPlaceFor(forker)
   }
 }
 

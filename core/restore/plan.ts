@@ -22,6 +22,7 @@ import { SharedPage } from './shared-page.js'
 import { Stow, stowedIn } from './stow.js'
 import { emitSpawning } from './spawning.js'
 import { emitTemplate } from './template-program.js'
+import { Vdso } from './vdso-move.js'
 
 export interface Plan {
   /** Address of the interpreter; the bundle follows it. */
@@ -33,7 +34,8 @@ export interface Plan {
 }
 
 const REGION_BYTES = 64n << 20n
-const SPARE_BYTES = 1n << 20n
+/** Room at the end of it, where the vDSO stands aside. */
+const VDSO_BYTES = 1n << 20n
 
 /** Compiles the programs of an image and throws them away. @throws ImageError */
 export function rehearse(image: ImageModel): void {
@@ -74,7 +76,8 @@ function compileAll(image: ImageModel, options: PlanOptions): Plan {
     ...placeBeside(image, inheritance, base + REGION_BYTES, bundle.allocate(8)),
     scratch: firstUnused(image),
     serviceBase: firstUnused(image) + 1,
-    region: { start: base, end: base + REGION_BYTES + room, spare: base + REGION_BYTES - SPARE_BYTES },
+    region: { start: base, end: base + REGION_BYTES + room },
+    vdso: new Vdso(image, options.own.vdso, base + REGION_BYTES - VDSO_BYTES),
     spawn: Object.fromEntries(SPAWN_DESCRIPTORS.map((name) => [name, bundle.cell(name)])) as unknown as SpawnDescriptors,
     remover: countForeign(image, options) > 0 ? bundle.cell('remover') : undefined,
     pageFile: bundle.cell('pages'),
@@ -120,7 +123,7 @@ function placeBeside(
 function encode(code: Uint8Array, bundle: Bundle, handover: bigint, stackTop: bigint): Uint8Array {
   const encoded = bundle.encode()
   const bytes = new Uint8Array(code.length + encoded.length)
-  if (BigInt(bytes.length) > REGION_BYTES - SPARE_BYTES)
+  if (BigInt(bytes.length) > REGION_BYTES - VDSO_BYTES)
     throw new UnsupportedError('THAW_TOO_LARGE', `Cannot restore: its programs take ${bytes.length} bytes.`)
   bytes.set(code)
   bytes.set(encoded, code.length)

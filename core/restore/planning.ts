@@ -7,6 +7,7 @@ import type { Inheritance } from './inheritance.js'
 import type { Own } from './own.js'
 import type { SharedPage } from './shared-page.js'
 import type { Stow } from './stow.js'
+import type { Vdso } from './vdso-move.js'
 
 export interface PlanOptions {
   /** CLONE_NEW* of the namespaces that an instance enters beside pid and time. */
@@ -35,8 +36,9 @@ export interface Planning {
   readonly scratch: number
   /** The number behind it: ours, and what is raised out of the tree's way, stand from here on, as many as there may be. */
   readonly serviceBase: number
-  /** The region of the interpreter, and of what stands in the template out of the way: everything else is unmapped. `spare` is room to move the vDSO through. */
-  readonly region: { readonly start: bigint; readonly end: bigint; readonly spare: bigint }
+  /** The region of the interpreter, and of what stands in the template out of the way: everything else is unmapped. */
+  readonly region: { readonly start: bigint; readonly end: bigint }
+  readonly vdso: Vdso
   readonly spawn: SpawnDescriptors
   /** Of whoever removes what outlives a restore that comes to nothing, where there is such: it comes behind the others. */
   readonly remover: Cell | undefined

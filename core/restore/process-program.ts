@@ -112,6 +112,7 @@ export class Processes {
     // Not sooner: meanwhile the helper ends.
     if (index === 0) emitLifeline(program, this.#planning, member.parentPid)
     if (index > 0 && !isInPlace) emitForkedMemory(program, this.#planning, process)
+    program.for('vDSO', () => this.#planning.vdso.emitRest(program, process.memory))
     if (index > 0) emitForkedLayout(program, this.#planning, process)
     emitFreedKeys(program, keysOf(this.#planning.image), process.memory.protectionKeys)
     this.#groups.emit(program, member)

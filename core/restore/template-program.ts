@@ -16,7 +16,6 @@ import { denseRanges } from './huge.js'
 import type { Planning } from './planning.js'
 import { Staging } from './staging.js'
 import { apartIn, Stow, stowedIn } from './stow.js'
-import { emitMove, vdsoOf } from './vdso-move.js'
 
 const TASK_SIZE = 0x7fff_ffff_f000n
 const PR_SET_MM = 35
@@ -31,15 +30,13 @@ const CONTROL_FD = 3
 const PAGE_FILE_FD = 5
 const REPORT_FD = 6
 export function emitTemplate(program: Program, planning: Planning, handover: bigint): void {
-  const { image, stows, region } = planning
+  const { image, stows, vdso } = planning
   const [root, ...others] = image.processes
   if (root === undefined) throw new Error('an image without a process')
   emitDescriptors(program, planning)
-  const parts = vdsoOf(root.memory)
-  const code = parts.find(({ kind }) => kind === MappingKind.vdso)
   program.for('vDSO', () => {
     // Out of the way first: its final place may be taken by what is about to be unmapped, or by another process while that is loaded.
-    if (code !== undefined) emitMove(program, parts, program.load(handover, 8), code.start, region.spare)
+    vdso.emitAside(program, program.load(handover, 8))
     emitClearing(program, planning)
   })
   emitProtectionKeys(program, keysOf(image))
@@ -53,7 +50,7 @@ export function emitTemplate(program: Program, planning: Planning, handover: big
     })
   }
   emitRootMemory(program, planning, root.memory)
-  program.for('vDSO', () => emitMove(program, parts, region.spare, parts[0]?.start ?? 0n, parts[0]?.start ?? 0n))
+  program.for('vDSO', () => vdso.emitPlaced(program, vdso.placesAside, root.memory))
   program.for('layout', () => emitLayout(program, root.memory, true))
   program.for('seals', () => {
     for (const mapping of mappedOf(root.memory)) emitSeal(program, mapping)

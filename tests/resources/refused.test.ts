@@ -46,6 +46,7 @@ const refused: Readonly<Record<string, string>> = {
   kmsg: 'THAW_DESCRIPTOR',
   namespace: 'THAW_DESCRIPTOR',
   aio: 'THAW_MAPPING',
+  'vdso-protection': 'THAW_MAPPING',
   'sysv-unattached': 'THAW_SYSV_UNATTACHED',
   'sysv-partial': 'THAW_SYSV_PARTIAL',
   'sysv-undo': 'THAW_SYSV_UNDO',
