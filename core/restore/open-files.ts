@@ -3,7 +3,7 @@
  * fit below the hard limit on open files (getrlimit(2), RLIMIT_NOFILE) of who restores it, beside a few of ours.
  */
 import { RestoreError, UnsupportedError } from '../errors.js'
-import type { ImageModel } from '../image/model.js'
+import type { DescriptorModel, ImageModel, Limit } from '../image/model.js'
 import type { SeenTree } from '../resources/description.js'
 import type { SeenDescriptor } from '../resources/descriptors.js'
 import { collectLimits } from '../resources/limits.js'
@@ -18,11 +18,17 @@ const LEAST = 64
 /** The one that is used for moments, the template's, and those of a request. Some kinds have more than one open for a moment, which is not foreseen. */
 const OURS = 1 + 3 + 7
 const RLIMIT_NOFILE = 7
+/** That far below its limit, a number was chosen by it: valgrind has some eight there. */
+const NEAR = 64
+/** The soft limit that most are born with, which is enough for most. */
+const USUAL = 1024
 
 /** The first number that no process of the tree uses. */
 export function firstUnused({ processes }: ImageModel): number {
-  return above(Math.max(-1, ...processes.map(({ descriptors }) => Math.max(-1, ...descriptors.map(({ fd }) => fd)))))
+  return above(Math.max(-1, ...processes.map(({ descriptors }) => highestOf(descriptors))))
 }
+
+const highestOf = (descriptors: readonly DescriptorModel[]): number => Math.max(-1, ...descriptors.map(({ fd }) => fd))
 
 const above = (highest: number): number => Math.max(LEAST, highest + 1)
 
@@ -31,32 +37,63 @@ export function refuseBeyondLimit(tree: SeenTree, descriptors: readonly SeenDesc
   const [first, ...others] = descriptors
   if (first === undefined) return
   const highest = others.reduce((found, other) => (other.fd > found.fd ? other : found), first)
-  const needed = above(highest.fd) + tree.descriptions.length + OURS
-  const limit = ownLimit()
-  if (needed <= limit) return
+  const demand = { highest: highest.fd, descriptions: tree.descriptions.length, limit: ownLimit() }
+  if (needed(demand) <= demand.limit) return
   const { pid, name } = highest.process
+  const holder = { limit: hardLimit(collectLimits(pid)), count: descriptors.filter(({ process }) => process.pid === pid).length }
   throw new UnsupportedError(
     'THAW_OPEN_FILES',
-    `Cannot checkpoint pid ${pid} (${name}): it has descriptor ${highest.fd}, and its tree ${tree.descriptions.length} open files; ${advice(needed, limit)}`,
+    `Cannot checkpoint pid ${pid} (${name}): it has descriptor ${highest.fd}, and its tree ${demand.descriptions} open files; ${advice(demand, holder)}`,
     { pid },
   )
 }
 
 /** @throws RestoreError THAW_OPEN_FILES */
-export function requireOpenFiles(image: ImageModel): void {
-  const needed = firstUnused(image) + image.descriptions.length + OURS
-  const limit = ownLimit()
-  if (needed > limit)
+export function requireOpenFiles({ processes, descriptions }: ImageModel): void {
+  const tops = processes.map(({ descriptors, limits }) => ({
+    fd: highestOf(descriptors),
+    limit: hardLimit(limits),
+    count: descriptors.length,
+  }))
+  const holder = tops.toSorted((a, b) => b.fd - a.fd)[0]
+  if (holder === undefined) return
+  const demand = { highest: holder.fd, descriptions: descriptions.length, limit: ownLimit() }
+  if (needed(demand) > demand.limit)
     throw new RestoreError(
       'THAW_OPEN_FILES',
-      `Cannot restore: the tree has ${image.descriptions.length} open files; ${advice(needed, limit)}`,
+      `Cannot restore: the tree has descriptor ${holder.fd}, and ${demand.descriptions} open files; ${advice(demand, holder)}`,
     )
 }
 
-const advice = (needed: number, limit: number): string =>
-  `restoring them takes a hard limit on open files of ${needed}, which is ${limit}. Raise it (ulimit -Hn), or close what is not needed.`
+interface Demand {
+  readonly highest: number
+  readonly descriptions: number
+  /** Of who restores. */
+  readonly limit: number
+}
+
+/** The process with the highest number. */
+interface Holder {
+  readonly limit: number
+  /** How many descriptors it has. */
+  readonly count: number
+}
+
+const needed = ({ highest, descriptions }: Demand): number => above(highest) + descriptions + OURS
+
+function advice(demand: Demand, holder: Holder): string {
+  const { highest, descriptions, limit } = demand
+  const takes = `restoring them takes a hard limit on open files of ${needed(demand)}, which is ${limit}.`
+  const lower = Math.min(USUAL, limit - descriptions - OURS)
+  if (holder.limit - highest > NEAR || holder.count * 2 > lower) return `${takes} Raise it (ulimit -Hn), or close what is not needed.`
+  return `${takes} That process takes numbers from the top of its own limit, as valgrind does: start it with a lower one (prlimit --nofile=${lower}).`
+}
 
 function ownLimit(): number {
-  const limit = collectLimits(process.pid).find(({ resource }) => resource === RLIMIT_NOFILE)
+  return hardLimit(collectLimits(process.pid))
+}
+
+function hardLimit(limits: readonly Limit[]): number {
+  const limit = limits.find(({ resource }) => resource === RLIMIT_NOFILE)
   return limit === undefined ? Infinity : Number(limit.hard)
 }

@@ -178,3 +178,18 @@ test('a limit on open files that the numbers of the tree do not fit below: said 
   await counter.expectToGoOn()
   process.kill(pid, 'SIGKILL')
 })
+
+test('numbers from the top of the limit of the process itself: a higher limit of ours would be of no use, a lower one of its is', async () => {
+  using folder = new Folder()
+  const fromTheTop = ['bash', '-c', 'ulimit -n 905; exec 900</dev/null 904</dev/null; exec "$@"', 'bash']
+  await using counter = await Counter.start(folder, undefined, { wrapper: fromTheTop })
+  const images = folder.file('images')
+  const dump = await failing(['dump', String(counter.pid), '--images', images], { wrapper: limited(905) })
+  expect(dump).toMatchObject({ status: 3, name: 'UnsupportedError', code: 'THAW_OPEN_FILES', pid: counter.pid })
+  expect(dump.message).toMatch(/it has descriptor 904, .* start it with a lower one \(prlimit --nofile=8\d\d\)\.$/)
+  await counter.expectToGoOn()
+  expect((await thaw(['dump', String(counter.pid), '--images', images])).status).toBe(0)
+  await counter.ended
+  const failure = await refuses(folder, counter, { status: 1, name: 'RestoreError', code: 'THAW_OPEN_FILES' }, { wrapper: limited(905) })
+  expect(failure.message).toMatch(/the tree has descriptor 904, .* \(prlimit --nofile=8\d\d\)\.$/)
+})
