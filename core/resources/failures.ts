@@ -17,6 +17,7 @@ const ENOSPC = 28
 const EADDRINUSE = 98
 const EADDRNOTAVAIL = 99
 
+const SOCKET_FILE = /\bname (\/.*?)(?:: of a socket that is gone)?$/
 const SELF = 'is the process that was checkpointed still running?'
 
 export function explainFailure({ name, purpose }: Operation, errno: number): Explanation | undefined {
@@ -29,6 +30,8 @@ export function explainFailure({ name, purpose }: Operation, errno: number): Exp
   if (name === 'connect' && errno === EADDRNOTAVAIL && /\bTCP connection\b/.test(purpose)) return takenConnection
   if (name === 'inotify_init1' || name === 'inotify_add_watch') return explainInotify(errno)
   if (errno === EMFILE) return tooManyFiles
+  if (name === 'connect' && SOCKET_FILE.test(purpose)) return explainSocketFile(purpose, errno)
+  if (name === 'bind' && errno === EADDRINUSE && SOCKET_FILE.test(purpose)) return explainSocketFile(purpose, errno)
   if (name === 'bind' || name === 'listen') return explainName(/\b(?:TCP|UDP) port (\d+)/.exec(purpose)?.[1], errno)
   if (purpose.endsWith('nobody else reads')) {
     const message = `another process reads from it, and would be given the data that stood in it. Stop that process (${SELF}).`
@@ -103,6 +106,16 @@ function explainInotify(errno: number): Explanation | undefined {
     code: 'THAW_INOTIFY_LIMIT',
     message: `this user has as many as ${limit} allows. Raise it (sysctl), or run fewer copies at a time.`,
   }
+}
+
+/** Namespaces do not help: the file system is the host's. */
+function explainSocketFile(purpose: string, errno: number): Explanation {
+  const path = SOCKET_FILE.exec(purpose)?.[1] ?? ''
+  const message =
+    errno === EACCES
+      ? `${path} may belong to a living socket: this user may not write to it, and so not find out. Remove it if nobody listens there.`
+      : `${path} is taken. Stop who listens there (${SELF}), or remove the file if nobody does. Abstract names and ports are free in a network of its own (--network new).`
+  return { code: 'THAW_NAME_TAKEN', message }
 }
 
 function explainName(port: string | undefined, errno: number): Explanation | undefined {

@@ -6,6 +6,7 @@ const failed = (name: string, purpose: string): Operation => ({ name, purpose })
 const EAGAIN = 11
 const EADDRINUSE = 98
 const EACCES = 13
+const EPROTOTYPE = 91
 const EADDRNOTAVAIL = 99
 const ENODEV = 19
 const EPERM = 1
@@ -16,6 +17,9 @@ test.each([
   ['listen', 'descriptor 3 (tcp listener): TCP port 3000', EADDRINUSE, 'THAW_PORT_TAKEN'],
   ['bind', 'descriptor 3 (tcp listener): TCP port 80', EACCES, 'THAW_PORT_REFUSED'],
   ['bind', 'descriptor 3 (unix socket): name @x', EADDRINUSE, 'THAW_NAME_TAKEN'],
+  ['bind', 'descriptor 3 (unix socket): name /run/x', EADDRINUSE, 'THAW_NAME_TAKEN'],
+  ['connect', 'descriptor 3 (unix socket): name /run/x: of a socket that is gone', EPROTOTYPE, 'THAW_NAME_TAKEN'],
+  ['connect', 'descriptor 3 (unix socket): name /run/x: of a socket that is gone', EACCES, 'THAW_NAME_TAKEN'],
   ['bind', 'descriptor 3 (udp socket): UDP port 53', EADDRNOTAVAIL, 'THAW_ADDRESS_MISSING'],
   ['setsockopt', 'descriptor 3 (udp socket): multicast group 224.0.0.251 on interface 2', ENODEV, 'THAW_INTERFACE_MISSING'],
   ['bind', 'descriptor 3 (packet socket): interface 2', ENODEV, 'THAW_INTERFACE_MISSING'],

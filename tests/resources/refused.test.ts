@@ -57,6 +57,7 @@ const refused: Readonly<Record<string, string>> = {
   'busy-ring': 'THAW_IO_URING_BUSY',
   'message-of-another': 'THAW_UNIX_CREDENTIALS',
   'unix-reset': 'THAW_UNIX_ERROR',
+  'unix-bound-anew': 'THAW_UNIX_NAME_TAKEN',
   'unix-peeked': 'THAW_UNIX_PEEKED',
   'unix-peeked-record': 'THAW_UNIX_PEEKED',
   'udp-peeked': 'THAW_UDP_QUEUE',

@@ -7,7 +7,7 @@ afterAll(closeCheckpointPool)
 
 test.each([
   ['tcp-listening', 'THAW_PORT_TAKEN', /port \d+ is taken/],
-  ['unix-listening', 'THAW_NAME_TAKEN', /name @thaw-listening-\d+/],
+  ['unix-listening', 'THAW_NAME_TAKEN', /\/listening is taken/],
   ['file-locks', 'THAW_FILE_LOCKED', /holds a lock/],
   ['named-pipe', 'THAW_PIPE_IN_USE', /reads from it/],
 ])('%s: what the running original holds is not taken from it', async (name, code, words) => {
@@ -19,5 +19,5 @@ test.each([
   const attempt = template.spawn({ stdio: [nothing, nothing, nothing] })
   await expect(attempt).rejects.toMatchObject({ code, message: expect.stringMatching(words) as string })
   closeSync(nothing)
-  if (name !== 'unix-listening') expect(await program.check()).toEqual(['ok'])
+  expect(await program.check()).toEqual(['ok'])
 })

@@ -1,6 +1,7 @@
 /**
- * Names of unix sockets. A name in the file system is bound again where it was; who finds a socket of the image's at the path takes
- * its place. A file that was deleted or renamed after the bind is deleted or renamed again, once nobody needs the name any more.
+ * Names of unix sockets. A name in the file system is bound again where it was; the file of a socket that is gone, with the permissions of the
+ * image's, makes way for it, that of a living one does not. A file that was deleted or renamed after the bind is deleted or renamed again, once
+ * nobody needs the name any more.
  */
 import { readdirSync, readlinkSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
@@ -10,8 +11,10 @@ import type { Cell } from '../../program/bundle.js'
 import type { Program } from '../../program/program.js'
 import { homeOf } from '../description.js'
 import type { Emitter, SeenDescription } from '../description.js'
-import { AT_FDCWD, S_IFMT, S_IFSOCK } from '../open-flags.js'
+import { closeDescriptor } from '../emission.js'
+import { AT_FDCWD, O_CLOEXEC, O_NOFOLLOW, O_PATH, S_IFMT, S_IFSOCK } from '../open-flags.js'
 import { refusal } from '../refusal.js'
+import { emitSocket } from '../socket/emission.js'
 import { AF_UNIX } from '../socket/option-table.js'
 
 export interface SocketFile {
@@ -25,10 +28,15 @@ export interface SocketFile {
   gid: number
 }
 
+const SOCK_DGRAM = 2
+const ECONNREFUSED = 111
 const AT_SYMLINK_NOFOLLOW = 0x100
+const AT_EMPTY_PATH = 0x1000
 const STATX_TYPE_MODE = 0x3
 const STATX_BYTES = 256
 const STX_MODE = 28
+/** What the question for a living socket is for. */
+const STALE = 'of a socket that is gone'
 
 export const isPath = (address: Uint8Array): boolean => address.length > 0 && address[0] !== 0
 
@@ -54,17 +62,18 @@ export function collectFile(seen: SeenDescription, address: Uint8Array, inode: n
     )
   const path = resolve(folder, name)
   const current = [path, ...namesIn(rootPath, dirname(path))].find((candidate) => isSocketFile(rootPath + candidate, inode))
-  if (current !== undefined) {
-    const { mode, uid, gid } = native.statPath(rootPath + current, false)
-    return { path, folder, current, mode, uid, gid }
-  }
-  if (statusOf(rootPath + path) !== undefined)
+  // Nobody else can have the name while this one is bound to it once more, not even for a moment.
+  if (current !== path && statusOf(rootPath + path) !== undefined)
     throw refusal(
       seen,
       'THAW_UNIX_NAME_TAKEN',
       `is a unix socket with the name ${path}, where another file stands by now`,
       'Close the socket in the warm-up, or leave its file where it is.',
     )
+  if (current !== undefined) {
+    const { mode, uid, gid } = native.statPath(rootPath + current, false)
+    return { path, folder, current, mode, uid, gid }
+  }
   return { path, folder, current: '', mode: S_IFSOCK, uid: 0, gid: 0 }
 }
 
@@ -106,9 +115,11 @@ export function callWithName(program: Program, call: 'bind' | 'connect', fd: Cel
   if (folder !== '') program.call('chdir', [program.bundle.string('/')])
 }
 
-export function emitBind({ program }: Emitter, fd: Cell, address: Uint8Array, file: SocketFile | null): void {
-  program.for(`name ${printName(address)}`, () => {
-    if (file?.current === file?.path && file !== null) replaceOwn(program, file)
+export function emitBind(emitter: Emitter, fd: Cell, address: Uint8Array, file: SocketFile | null): void {
+  const { program } = emitter
+  if (file !== null && file.current !== '' && file.current !== file.path) refuseLiving(emitter, file.current)
+  program.for(purposeOf(file?.path ?? printName(address)), () => {
+    if (file !== null && file.current !== '') replaceStale(emitter, file)
     callWithName(program, 'bind', fd, address, file?.folder ?? '')
     if (file === null || file.current === '') return
     const path = program.bundle.string(file.path)
@@ -118,22 +129,59 @@ export function emitBind({ program }: Emitter, fd: Cell, address: Uint8Array, fi
   })
 }
 
-/** Removes what stands at the path if it is a socket with the same permissions; whatever else it is makes the bind fail. */
-function replaceOwn(program: Program, file: SocketFile): void {
-  const path = program.bundle.string(file.path)
-  const status = program.bundle.allocate(STATX_BYTES)
-  const found = program.call('statx', [AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_TYPE_MODE, status], 'any')
-  const absent = program.jump(0, 'less', found, 0)
-  const foreign = program.jump(0, 'not-equal', program.load(status + BigInt(STX_MODE), 2), file.mode)
-  program.call('unlink', [path])
+const purposeOf = (name: string): string => `name ${name}`
+
+/** Removes what stands at the path if it is the file of a socket that is gone, with the same permissions; whatever else it is makes the bind fail. */
+function replaceStale(emitter: Emitter, { path, mode }: SocketFile): void {
+  const { program } = emitter
+  lookAt(emitter, path, (found) => {
+    const status = program.bundle.allocate(STATX_BYTES)
+    program.call('statx', [found, program.bundle.string(''), AT_EMPTY_PATH, STATX_TYPE_MODE, status])
+    const foreign = program.jump(0, 'not-equal', program.load(status + BigInt(STX_MODE), 2), mode)
+    requireStale(emitter)
+    program.call('unlink', [program.bundle.string(path)])
+    foreign.target = program.here
+  })
+}
+
+/** Of what a file is renamed to, which replaces whatever stands there. */
+function refuseLiving(emitter: Emitter, path: string): void {
+  emitter.program.for(purposeOf(path), () => lookAt(emitter, path, () => requireStale(emitter)))
+}
+
+/** @param ask emits what is done if there is anything, with it open as the scratch descriptor */
+function lookAt({ program, scratch }: Emitter, path: string, ask: (found: number) => void): void {
+  const opened = program.call('openat', [AT_FDCWD, program.bundle.string(path), O_PATH | O_NOFOLLOW | O_CLOEXEC, 0], 'any')
+  const absent = program.jump(0, 'less', opened, 0)
+  program.call('dup3', [opened, scratch, O_CLOEXEC])
+  closeDescriptor(program, opened)
+  ask(scratch)
+  closeDescriptor(program, scratch)
   absent.target = program.here
-  foreign.target = program.here
+}
+
+/**
+ * Fails if anybody has the socket whose file is the scratch descriptor. The kernel finds that by the inode, in whatever network namespace it is,
+ * before it compares types, and refuses only if there is none (unix_find_bsd, net/unix/af_unix.c). It is asked by a datagram socket, of which
+ * no other hears: connections are another type's, and datagrams it sends none. Through /proc, as a path may be longer than a name.
+ */
+function requireStale(emitter: Emitter): void {
+  const { program } = emitter
+  const asking = emitSocket(emitter, AF_UNIX, SOCK_DGRAM, 0)
+  const address = socketAddress(Buffer.from(`/proc/self/fd/${emitter.scratch}\0`))
+  program.for(STALE, () => program.call('connect', [asking, program.bundle.bytes(address), address.length], { equal: -ECONNREFUSED }))
+  closeDescriptor(program, asking)
 }
 
 /** What happened to the file after the bind. */
-export function emitAftermath({ program }: Emitter, file: SocketFile | null): void {
+export function emitAftermath(emitter: Emitter, file: SocketFile | null): void {
   if (file === null || file.current === file.path) return
+  const { program } = emitter
   const path = program.bundle.string(file.path)
   if (file.current === '') program.call('unlink', [path])
-  else program.call('rename', [path, program.bundle.string(file.current)])
+  else {
+    // Once more: it may have come since.
+    refuseLiving(emitter, file.current)
+    program.call('rename', [path, program.bundle.string(file.current)])
+  }
 }
