@@ -284,7 +284,8 @@ async function settle(
   for (const { pidfd } of processes) native.pidfdSendSignal(pidfd, then === 'kill' ? SIGKILL : SIGSTOP)
   seized.release()
   const standstillMs = standstill()
-  if (connections.length > 0) for (const { pidfd } of processes) native.poll(pidfd, POLLIN, DEATH_TIMEOUT_MS)
+  // A restore that follows at once takes the names of its sockets and the locks on its files.
+  if (then === 'kill') for (const { pidfd } of processes) native.poll(pidfd, POLLIN, DEATH_TIMEOUT_MS)
   closeSilently(connections)
   return { ...image, standstillMs }
 }
