@@ -18,6 +18,7 @@ import type { FdInfo } from '../proc/fdinfo.js'
 import type { Bundle, Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import type { KeptContent } from './kept-content.js'
+import type { Exclusion } from './exclusion.js'
 import type { Support } from './support.js'
 import type { SysvKind } from './sysv/table.js'
 
@@ -171,6 +172,8 @@ export interface DescriptionKind<P> {
   collect(seen: SeenDescription, tree: SeenTree): P
   /** Tells what in an image contradicts the payload, in words that go on `description 7 …`: `is connected to one that is not there`. */
   verify?(payload: P, image: ImageModel, require: (fits: boolean, otherwise: string) => void): void
+  /** How far it keeps other instances of the image away. Default: `none`. */
+  exclusion?(payload: P): Exclusion
   /** Emits what opens it; returns the cell that holds the descriptor, already raised. Status flags that fcntl(F_SETFL) can set, owner and signal are set by the caller afterwards. */
   open(payload: P, emitter: Emitter, flags: number): Cell
   /** Pids that processes have for a moment which the kind is made by (`Emitter.asProcess`). */

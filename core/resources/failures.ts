@@ -5,6 +5,8 @@ export interface Explanation {
   readonly code: string
   /** What is wrong, and what to do. */
   readonly message: string
+  /** Of the file that is in the way. */
+  readonly path?: string
 }
 
 const EPERM = 1
@@ -42,10 +44,10 @@ export function explainFailure({ name, purpose }: Operation, errno: number): Exp
     const message = `/dev/pts/${pty} is taken (${SELF}). Restore into a pid namespace of its own (--pid-namespace new), which has terminals of its own.`
     return { code: 'THAW_PTY_TAKEN', message }
   }
-  const isLock = /\b(flock|POSIX lock|OFD lock|lease)\b/.test(purpose)
-  if (!isLock || (errno !== EAGAIN && errno !== EACCES)) return undefined
-  const message = `another process holds a lock on its file. Stop that process (${SELF}).`
-  return { code: 'THAW_FILE_LOCKED', message }
+  const locked = /\b(?:flock|POSIX lock|OFD lock|lease) on (.*)$/.exec(purpose)?.[1]
+  if (locked === undefined || (errno !== EAGAIN && errno !== EACCES)) return undefined
+  const message = `another process holds a lock on ${locked}. Stop that process (${SELF}).`
+  return { code: 'THAW_FILE_LOCKED', message, path: locked }
 }
 
 const missingAddress: Explanation = {
@@ -115,7 +117,7 @@ function explainSocketFile(purpose: string, errno: number): Explanation {
     errno === EACCES
       ? `${path} may belong to a living socket: this user may not write to it, and so not find out. Remove it if nobody listens there.`
       : `${path} is taken. Stop who listens there (${SELF}), or remove the file if nobody does. Abstract names and ports are free in a network of its own (--network new).`
-  return { code: 'THAW_NAME_TAKEN', message }
+  return { code: 'THAW_NAME_TAKEN', message, path }
 }
 
 function explainName(port: string | undefined, errno: number): Explanation | undefined {

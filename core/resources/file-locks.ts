@@ -6,6 +6,7 @@ import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import type { FdInfo } from '../proc/fdinfo.js'
 import type { SeenDescription, SeenTree } from './description.js'
+import type { Exclusion } from './exclusion.js'
 import { refusal } from './refusal.js'
 import type { Support } from './support.js'
 
@@ -66,14 +67,21 @@ function collectLock(seen: SeenDescription, line: string, { processes }: SeenTre
 
 export const belongsToProcess = ({ type }: FileLock): boolean => type === 'POSIX' || type === 'LEASE'
 
+/** A lease for writing is broken by whoever opens the file, which an instance that stands by has. */
+export function exclusionOfLocks(locks: readonly FileLock[]): Exclusion {
+  const exclusive = locks.filter((lock) => lock.exclusive)
+  if (exclusive.some(({ type }) => type === 'LEASE')) return 'existing'
+  return exclusive.length > 0 ? 'running' : 'none'
+}
+
 /**
  * Taken by whoever had them. None waits: who else holds one is in the way of the restore, which then says so. Behind the gate, so that an
  * instance which stands by is in nobody's way.
  */
-export function emitLocks(program: Program, fd: Cell | number, locks: readonly FileLock[]): void {
+export function emitLocks(program: Program, fd: Cell | number, locks: readonly FileLock[], path: string): void {
   const { bundle } = program
   for (const lock of locks)
-    program.for(names[lock.type], () => {
+    program.for(`${names[lock.type]} on ${path}`, () => {
       if (lock.type === 'FLOCK') program.call('flock', [fd, (lock.exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB])
       else if (lock.type === 'LEASE') program.call('fcntl', [fd, F_SETLEASE, lock.exclusive ? F_WRLCK : F_RDLCK])
       else program.call('fcntl', [fd, lock.type === 'POSIX' ? F_SETLK : F_OFD_SETLK, bundle.bytes(flock(lock))])

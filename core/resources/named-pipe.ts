@@ -77,6 +77,9 @@ export const namedPipe: DescriptionKind<unknown> = defineKind<NamedPipe>({
     }
   },
 
+  // Its data is for the tree alone.
+  exclusion: ({ deleted, chunks }) => (deleted || chunks.length === 0 ? 'none' : 'existing'),
+
   open(fifo, emitter, flags) {
     const state = stateOf(fifo, emitter)
     const access = flags & O_ACCMODE

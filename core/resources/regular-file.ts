@@ -5,7 +5,7 @@ import type { DeletedFile } from './deleted-file.js'
 import { defineKind } from './description.js'
 import type { DescriptionKind, Emitter, SeenDescription, SeenTree } from './description.js'
 import { closeDescriptor, firstThatWorks, reopen } from './emission.js'
-import { belongsToProcess, collectLocks, emitLocks } from './file-locks.js'
+import { belongsToProcess, collectLocks, emitLocks, exclusionOfLocks } from './file-locks.js'
 import type { FileLock } from './file-locks.js'
 import { locate } from './file-path.js'
 import {
@@ -97,6 +97,8 @@ export const regularFile: DescriptionKind<unknown> = defineKind<RegularFile>({
 
   leadsTo: ({ task, thread }) => (task === 0 ? undefined : thread ? 'threads' : 'processes'),
 
+  exclusion: ({ locks, deleted, deletedFolderMode }) => (deleted !== null || deletedFolderMode !== 0 ? 'none' : exclusionOfLocks(locks)),
+
   open(file, emitter, flags) {
     const self = openFile(file, emitter, flags)
     if (file.position !== 0n) emitter.program.call('lseek', [self, file.position, SEEK_SET], { equal: file.position })
@@ -124,7 +126,7 @@ export const regularFile: DescriptionKind<unknown> = defineKind<RegularFile>({
       emitter.shared('closed-file', `${emitter.processIndex} ${file.device}:${file.inode}`, () => {
         for (const raised of stillOpen(file, emitter)) closeDescriptor(emitter.program, raised)
       })
-    emitLocks(emitter.program, placements[0]?.fd ?? self, locks)
+    emitLocks(emitter.program, placements[0]?.fd ?? self, locks, file.path)
   },
 })
 

@@ -91,6 +91,8 @@ export const unixSocket: DescriptionKind<unknown> = defineKind<UnixSocket>({
     require(peer !== inode && others.length === 1, 'is a unix socket connected to one that is not there')
   },
 
+  exclusion: ({ file }) => (file === null || file.current === '' ? 'none' : 'existing'),
+
   open(socket, emitter) {
     if (socket.state === 'listening') {
       const listener = listenerFor(socket, socket, emitter)

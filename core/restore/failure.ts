@@ -16,6 +16,9 @@ export function readFailure(record: Uint8Array, bundle: Bundle, where: 'template
   const { op, program } = found
   const details = { syscall: op.name, errno }
   const explained = explainFailure(op, errno)
-  if (explained !== undefined) return new RestoreError(explained.code, `Cannot restore ${op.purpose}: ${explained.message}`, details)
+  if (explained !== undefined) {
+    const { code, message, path } = explained
+    return new RestoreError(code, `Cannot restore ${op.purpose}: ${message}`, path === undefined ? details : { ...details, path })
+  }
   return new RestoreError('THAW_RESTORE', `Cannot restore ${op.purpose || program.name}: ${printOperation(op)}: ${why}.`, details)
 }

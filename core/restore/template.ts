@@ -4,6 +4,8 @@ import { initProgramPath, native } from '../../native/index.js'
 import { RestoreError, UnsupportedError } from '../errors.js'
 import type { ImageModel } from '../image/model.js'
 import { verifyMachine } from '../image/machine.js'
+import { exclusionOf } from '../resources/exclusion.js'
+import type { Exclusion } from '../resources/exclusion.js'
 import { verifyFile } from '../resources/file-identity.js'
 import type { Host } from '../sandbox/host.js'
 import type { Sandbox } from '../sandbox/sandbox.js'
@@ -112,6 +114,11 @@ export class Template implements AsyncDisposable {
 
   get pid(): number {
     return this.#pid
+  }
+
+  /** How many instances there can be at a time. Another one fails, with THAW_FILE_LOCKED, THAW_NAME_TAKEN or THAW_PIPE_IN_USE. */
+  get exclusion(): Exclusion {
+    return exclusionOf(this.#image)
   }
 
   /** @throws RestoreError, with nothing left of the instance; THAW_TEMPLATE when there will never be another */

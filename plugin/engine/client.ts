@@ -105,7 +105,8 @@ export class Client {
     release: async ({ place }) => {
       const released = this.#place(place)
       this.#places.delete(place)
-      setTimeout(() => released.leave(), PAUSE_MS)
+      if (released.kind === 'copy' && released.isExclusive) released.leave()
+      else setTimeout(() => released.leave(), PAUSE_MS)
       return { body: {} }
     },
   }

@@ -5,6 +5,11 @@ import { nextPlaceId } from './place.js'
 
 type Origin = Pick<Extract<Acquired, { type: 'instance' }>, 'value' | 'warmUpMs' | 'warmingMs'>
 
+interface Ending {
+  readonly isExclusive: boolean
+  readonly takeDown: () => void
+}
+
 /** An instance in the hands of a test. */
 export class Copy {
   readonly kind = 'copy'
@@ -12,12 +17,15 @@ export class Copy {
   readonly #instance: Instance
   readonly #output: OutputPipes
   readonly #origin: Origin
+  /** Others of its fixture must not be there, or run, before it is gone. */
+  readonly isExclusive: boolean
   readonly #takeDown: () => void
 
-  constructor(instance: Instance, output: OutputPipes, origin: Origin, takeDown: () => void) {
+  constructor(instance: Instance, output: OutputPipes, origin: Origin, { isExclusive, takeDown }: Ending) {
     this.#instance = instance
     this.#output = output
     this.#origin = origin
+    this.isExclusive = isExclusive
     this.#takeDown = takeDown
   }
 

@@ -4,6 +4,7 @@ import { FixtureError } from '../errors.js'
 import type { Calls } from '../protocol/messages.js'
 import { before } from './deadline.js'
 import type { Hosts } from './hosts.js'
+import { allLeft, leaves } from './leaving.js'
 import { openOutputPipes } from './output.js'
 import { nextPlaceId } from './place.js'
 import { Pool } from './pool.js'
@@ -49,6 +50,7 @@ export class Launch {
 
   async start(command: Command): Promise<{ number: number; exited: Promise<ExitStatus>; output: readonly number[] }> {
     const sandbox = await this.sandbox()
+    await allLeft()
     const pipes = openOutputPipes()
     try {
       const { command: program, args, cwd, env } = command
@@ -116,7 +118,9 @@ export class Launch {
   #end(outcome: LaunchOutcome): void {
     if (this.#phase === 'over') return
     this.#phase = 'over'
-    void this.#sandbox?.then((sandbox) => sandbox[Symbol.asyncDispose]()).catch(() => {})
+    const gone = this.#sandbox?.then((sandbox) => sandbox[Symbol.asyncDispose]()).catch(() => {})
+    // What is in a snapshot has ended already.
+    if (gone !== undefined && outcome.type !== 'warm') leaves(gone)
     this.#settle(outcome)
   }
 }

@@ -1,9 +1,11 @@
 import { availableParallelism } from 'node:os'
 import { setImmediate } from 'node:timers'
-import type { Instance, Template } from '../../core/index.js'
+import type { Exclusion, Instance, Template } from '../../core/index.js'
 import type { Client } from './client.js'
 import { Copy } from './copy.js'
 import { before } from './deadline.js'
+import { explainExclusion } from './exclusion.js'
+import { allLeft, leaves } from './leaving.js'
 import { openOutputPipes, type OutputPipes } from './output.js'
 
 /** Copies that are being taken down at once, at most: beyond that, new ones wait, so that a fast suite cannot pile them up. */
@@ -25,10 +27,12 @@ export interface Snapshot {
 
 /**
  * Copies of one snapshot, made ahead: one stands by for each worker that uses the fixture, restored and parked on its gate,
- * so that all that a test waits for is that the gate opens.
+ * so that all that a test waits for is that the gate opens. Copies that exclude each other come one after the other: the next when those that
+ * were given back are gone.
  */
 export class Pool {
   readonly #snapshot: Snapshot
+  readonly #exclusion: Exclusion
   readonly #standby: Promise<Standby>[] = []
   readonly #users = new Set<Client>()
   readonly #takingDown = new Set<Promise<void>>()
@@ -42,7 +46,7 @@ export class Pool {
   static async open(snapshot: Snapshot): Promise<Pool> {
     const pool = new Pool(snapshot)
     try {
-      pool.#refill()
+      pool.#makeAhead()
       await pool.#standby[0]
       return pool
     } catch (error) {
@@ -53,14 +57,23 @@ export class Pool {
 
   private constructor(snapshot: Snapshot) {
     this.#snapshot = snapshot
+    this.#exclusion = snapshot.template.exclusion
   }
 
   /** @param warmingMs how long it has waited for the warm-up of somebody else */
   async take(client: Client, warmingMs: number): Promise<Copy> {
+    try {
+      return await this.#take(client, warmingMs)
+    } catch (error) {
+      throw this.#exclusion === 'none' ? error : explainExclusion(error)
+    }
+  }
+
+  async #take(client: Client, warmingMs: number): Promise<Copy> {
     this.#countIn(client)
     const { instance, output } = await before(RESTORE_TIMEOUT_MS, 'Restoring a copy', this.#next(), (late) => this.#discard(late))
     try {
-      await before(RESTORE_TIMEOUT_MS, 'Letting a copy run', instance.open())
+      await before(RESTORE_TIMEOUT_MS, 'Letting a copy run', this.#open(instance))
     } catch (error) {
       this.#discard({ instance, output })
       throw error
@@ -69,7 +82,8 @@ export class Pool {
       setImmediate(() => this.#refill())
     }
     const { value, warmUpMs } = this.#snapshot
-    return new Copy(instance, output, { value, warmUpMs, warmingMs }, () => this.#takeDown(instance))
+    const origin = { value, warmUpMs, warmingMs }
+    return new Copy(instance, output, origin, { isExclusive: this.#exclusion !== 'none', takeDown: () => this.#takeDown(instance) })
   }
 
   async dispose(): Promise<void> {
@@ -97,18 +111,28 @@ export class Pool {
     client.gone.addEventListener('abort', () => this.#users.delete(client), { once: true })
   }
 
+  async #open(instance: Instance): Promise<void> {
+    if (this.#exclusion !== 'none') await allLeft()
+    await instance.open()
+  }
+
   #refill(): void {
+    // It could not come up beside the one that was taken, and would be in the way of other fixtures' after that.
+    if (this.#exclusion === 'existing') return
     const wanted = Math.min(Math.max(1, this.#users.size), availableParallelism())
-    while (!this.#closed && this.#standby.length < wanted) {
-      const standby = this.#build()
-      // Whoever takes it has another one made. Until then the failure is nobody's.
-      standby.catch(ignore)
-      this.#standby.push(standby)
-    }
+    while (!this.#closed && this.#standby.length < wanted) this.#makeAhead()
+  }
+
+  #makeAhead(): void {
+    const standby = this.#build()
+    // Whoever takes it has another one made. Until then the failure is nobody's.
+    standby.catch(ignore)
+    this.#standby.push(standby)
   }
 
   async #build(): Promise<Standby> {
     while (this.#takingDown.size >= MAX_TAKING_DOWN) await Promise.race(this.#takingDown)
+    if (this.#exclusion === 'existing') await allLeft()
     const output = openOutputPipes()
     try {
       const instance = await this.#snapshot.template.spawn({ stdio: output.stdio, standby: true })
@@ -130,6 +154,7 @@ export class Pool {
       .catch(ignore)
       .finally(() => this.#takingDown.delete(gone))
     this.#takingDown.add(gone)
+    if (this.#exclusion !== 'none') leaves(gone)
   }
 }
 

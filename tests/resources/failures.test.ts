@@ -26,8 +26,8 @@ test.each([
   ['socket', 'descriptor 3 (raw socket)', EPERM, 'THAW_RAW_PRIVILEGE'],
   ['mq_open', 'descriptor 3 (message queue)', EEXIST, 'THAW_NAME_TAKEN'],
   ['connect', 'descriptor 3 (tcp connection): TCP connection 127.0.0.1:1 to 127.0.0.1:2', EADDRNOTAVAIL, 'THAW_PORT_TAKEN'],
-  ['fcntl', 'descriptor 3 (regular file): POSIX lock', EAGAIN, 'THAW_FILE_LOCKED'],
-  ['flock', 'descriptor 3 (regular file): flock', EAGAIN, 'THAW_FILE_LOCKED'],
+  ['fcntl', 'descriptor 3 (regular file): POSIX lock on /data', EAGAIN, 'THAW_FILE_LOCKED'],
+  ['flock', 'descriptor 3 (regular file): flock on /data', EAGAIN, 'THAW_FILE_LOCKED'],
 ])('%s for %s', (name, purpose, errno, code) => {
   expect(explainFailure(failed(name, purpose), errno)?.code).toBe(code)
 })
