@@ -19,7 +19,7 @@ const ENOSPC = 28
 const EADDRINUSE = 98
 const EADDRNOTAVAIL = 99
 
-const SOCKET_FILE = /\bname (\/.*?)(?:: of a socket that is gone)?$/
+const SOCKET_FILE = /\bname (\/.*)$/
 const SELF = 'is the process that was checkpointed still running?'
 
 export function explainFailure({ name, purpose }: Operation, errno: number): Explanation | undefined {
