@@ -11,6 +11,7 @@ import { format } from '../program/format.js'
 import { describeOperation } from '../program/print.js'
 import type { Program } from '../program/program.js'
 import { signalWith } from '../program/siginfo.js'
+import { requireRestartable } from '../program/waiting.js'
 import type { HomeCall, Injection } from './injection.js'
 import { ALL_SIGNALS, syscallNumber } from './injection.js'
 import { bitOf } from './unheard-signal.js'
@@ -58,6 +59,7 @@ export class ParasiteProgram {
    */
   finish(home: bigint, unheard: number | undefined): void {
     this.#unheard = unheard
+    requireRestartable(this.bundle)
     for (const program of [this.main, this.#failed]) {
       if (unheard === undefined) program.marker()
       else sendToItself(program, unheard)

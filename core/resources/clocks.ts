@@ -4,6 +4,7 @@ import { native } from '../../native/index.js'
 import type { Clocks } from '../image/model.js'
 import type { Argument, Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
+import { sleepFor } from '../program/waiting.js'
 import type { Support } from './support.js'
 
 export const support: Support = { topic: 'around the tree', carried: 'monotonic and boot clocks go on' }
@@ -127,13 +128,11 @@ function atLeastOne(program: Program, value: Cell): Cell {
  * @param left where `read` puts it: seconds, then nanoseconds or microseconds
  */
 export function onceTold(program: Program, read: () => void, left: bigint): void {
-  const [tries, pause] = [program.bundle.words(0), program.bundle.words(0, 0)]
+  const tries = program.bundle.words(0)
   const again = program.here
   read()
   const told = program.jump(0, 'not-equal', nanoseconds(program, left), LEAST_LEFT)
-  // Not nanosleep: who is interrupted in that forgets what else it was to go on with.
-  program.store(pause + 8n, PAUSE_NS, 8)
-  program.call('pselect6', [0, 0, 0, 0, pause, 0], 'any')
+  sleepFor(program, PAUSE_NS)
   program.store(tries, program.sum(program.load(tries, 8), 1), 8)
   program.jump(again, 'less', program.load(tries, 8), MOST_PAUSES)
   told.target = program.here

@@ -6,6 +6,7 @@ import { native } from '../../native/index.js'
 import type { ParasiteResults } from '../checkpoint/parasite.js'
 import { field, readStatus } from '../proc/status.js'
 import type { Program } from '../program/program.js'
+import { pollNow } from '../program/waiting.js'
 import type { SeenDescription, SeenTree } from './description.js'
 import { emitTakeAndPutBack } from './epoll-take.js'
 import type { Taken } from './epoll-take.js'
@@ -72,7 +73,7 @@ const isTaken = (taken: Taken | undefined, edge: Registration, results: Parasite
 
 function askReady(program: Program, fd: number, events: number): (results: ParasiteResults) => number {
   const address = program.bundle.bytes(new Uint8Array(Uint32Array.of(fd, events).buffer))
-  program.call('poll', [address, 1, 0], 'any')
+  pollNow(program, address)
   return (results) => new DataView(results.bytes(address + 6n, 2).slice().buffer).getUint16(0, true)
 }
 

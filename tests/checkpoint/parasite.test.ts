@@ -73,3 +73,9 @@ test('a signal of the same number that waits goes on waiting', async () => {
   }
   expect(await program.check()).toEqual(['ok'])
 })
+
+test.each(['nanosleep', 'poll', 'futex'])('a program that would cost the process what it is to go on with is refused: %s', (name) => {
+  const program = new ParasiteProgram(1n << 45n)
+  program.main.call(name, [0, 0, 0], 'any')
+  expect(() => program.finish(0n, SIGURG)).toThrow(name)
+})

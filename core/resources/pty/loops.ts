@@ -1,6 +1,7 @@
 /** Loops of programs that move data through a terminal. Its line discipline works in the background, so that what is written is there later. */
 import type { Argument, Cell } from '../../program/bundle.js'
 import type { Expectation, Program } from '../../program/program.js'
+import { pollNow, sleepFor } from '../../program/waiting.js'
 
 export const FIONREAD = 0x541b
 export const POLLIN = 1
@@ -61,7 +62,7 @@ export function unless(program: Program, how: 'equal' | 'less' | 'not-equal', le
 }
 
 export function pause(program: Program, ns: number = PAUSE_NS): void {
-  program.call('nanosleep', [program.bundle.words(0, ns), 0], 'any')
+  sleepFor(program, ns)
 }
 
 /**
@@ -136,5 +137,5 @@ export function poll(program: Program, fd: Argument, events: number): Cell {
   const polled = program.bundle.allocate(8)
   program.store(polled, fd, 4)
   program.store(polled + 4n, events, 4)
-  return program.call('poll', [polled, 1, 0], 'any')
+  return pollNow(program, polled)
 }
