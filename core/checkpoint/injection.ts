@@ -1,17 +1,16 @@
 /**
  * Making a seized task perform calls that are not its own, in a way that heals itself.
  *
- * A chain of signal frames is laid where nothing lives (never-touched pages of a stack). The task is pointed at its own libc's
+ * A chain of signal frames is laid where nothing lives (the far end of a stack). The task is pointed at its own libc's
  * `syscall; ret` with the stack pointer at the first frame's return address, the signal-return stub. While the tracer lives, it catches the task at
  * the exit of the call and gives it the next one. If the tracer dies at any instruction, the task returns through the chain:
  *
- *   call → stub → frame: close the control file → stub → frame: close the page file → … → frame: its own registers
+ *   call → stub → frame: unmap the parasite → stub → frame: its own registers
  *
- * No byte of text is changed, and nothing below a stack pointer is touched.
+ * No byte of text is changed, and nothing near a stack pointer is touched.
  */
 import { native } from '../../native/index.js'
 import { CheckpointError } from '../errors.js'
-import { SCRATCH_MARK } from './space.js'
 import { readExtendedState } from '../program/extended-state.js'
 import { extendedFrame, extendedFrameBytes, ucontext, UCONTEXT_BYTES } from '../program/frame.js'
 import { get, restartable, withRegisters } from '../program/registers.js'
@@ -29,6 +28,10 @@ export interface Scratch {
   readonly memFd: number
   readonly start: bigint
   readonly lengthBytes: number
+  /** Of it, at its start, what only signal handlers write to. */
+  readonly roomBytes: number
+  /** What stands behind that, to be put back. */
+  readonly before: Uint8Array
   /** Whether a task may go home through it yet. */
   inUse?: boolean
 }
@@ -58,24 +61,21 @@ export function readThread(tid: number, stop: number): ThreadState {
 
 /**
  * Below the chain, where its stack pointer leads: a signal that comes when the tracer has just died is handled there. Never touched
- * otherwise.
+ * otherwise, and not there where no signal is handled.
  */
 const SIGNAL_ROOM_BYTES = 16384
-const MOST_FRAMES = 6
+const MOST_FRAMES = 2
+const FRAMES_BYTES = Number(FRAME_BYTES) * MOST_FRAMES
 
-/** Bytes of scratch that an injection with this state needs: room, frames, extended state. */
-export function scratchBytes(state: ThreadState): number {
-  return SIGNAL_ROOM_BYTES + extendedFrameBytes(state.extendedState) + Number(FRAME_BYTES) * MOST_FRAMES
-}
+/** Bytes of scratch that signal handlers need. @param caught a mask of the signals that are handled */
+export const roomBytes = (caught: bigint): number => (caught === 0n ? 0 : SIGNAL_ROOM_BYTES)
 
-/**
- * Leaves nothing of an injection, unless its task could not be brought back and has to go home by itself. The mark goes last: by it the rest
- * is known for what it is, if this is as far as it gets.
- */
-export function wipe({ memFd, start, lengthBytes, inUse }: Scratch): void {
-  if (inUse === true) return
-  native.writeAt(memFd, start + BigInt(SIGNAL_ROOM_BYTES), new Uint8Array(lengthBytes - SIGNAL_ROOM_BYTES))
-  native.writeAt(memFd, start, new Uint8Array(SCRATCH_MARK.length))
+/** Bytes of scratch that an injection with this extended state needs behind that: frames, and the state. */
+export const chainBytes = (extendedState: Uint8Array): number => FRAMES_BYTES + extendedFrameBytes(extendedState)
+
+/** Leaves nothing of an injection, unless its task could not be brought back and has to go home by itself. */
+export function wipe({ memFd, start, roomBytes: room, before, inUse }: Scratch): void {
+  if (inUse !== true) native.writeAt(memFd, start + BigInt(room), before)
 }
 
 /** One task under injection. Begin with `begin`, end with `end`; in between `call`, and `enter` with one of the two ways to wait for what it runs. */
@@ -92,13 +92,14 @@ export class Injection {
 
   /** Address of the first frame's ucontext once `begin` has laid the chain: for code that must know its way home beforehand. */
   get home(): bigint {
-    return this.#scratch.start + BigInt(SIGNAL_ROOM_BYTES) + RETURN_ADDRESS_BYTES
+    return this.#scratch.start + BigInt(this.#scratch.roomBytes) + RETURN_ADDRESS_BYTES
   }
 
   /** Lays the chain and blocks all signals. `homeCalls` are made by the chain, in order. */
   begin(homeCalls: readonly HomeCall[] = []): void {
     const first = this.home - RETURN_ADDRESS_BYTES
     const frames = homeCalls.length + 1
+    if (frames > MOST_FRAMES) throw new Error('more calls than there is room for on the way home')
     const at = (i: number): bigint => first + BigInt(i) * FRAME_BYTES
     const extended = at(MOST_FRAMES)
     native.writeAt(this.#scratch.memFd, extended, extendedFrame(this.#state.extendedState))

@@ -32,7 +32,7 @@ import type { PageScan } from './pages.js'
 import { homeCalls, runParasite } from './parasite.js'
 import { compileQuestions, compileThreadQuestions, compileTimerQuestions } from './questions.js'
 import type { Asked, Questions } from './questions.js'
-import { claimScratch } from './scratch.js'
+import { claimScratch, refuseWithoutRoom } from './scratch.js'
 import { SIGTRAP } from './seize.js'
 import type { SeizedProcess } from './seize.js'
 import { asFirstMade } from './sleep.js'
@@ -89,7 +89,7 @@ export function collectProcess(
     const [leaderState, ...otherStates] = states
     if (leaderState === undefined)
       throw new CheckpointError('THAW_PROCESS_DIED', `Cannot checkpoint pid ${pid}: it ended while it was being frozen.`, { pid })
-    const scratch = claimScratch(pid, { memFd, pagemapFd, lines }, states)
+    const scratch = claimScratch(target, { memFd, pagemapFd, lines }, states)
     using lent = new LentGadgets(
       memFd,
       rehearsed !== undefined && placeStands(memFd, lines, rehearsed) ? rehearsed : gadgetsOf(target, memFd, lines),
@@ -157,10 +157,7 @@ export function collectProcess(
   }
 }
 
-/**
- * Copies while the tracer asks. What the asking needs for itself comes when that is over: an earlier checkpoint has wiped it, or lent room to
- * it, so that it is there, and zero; it must be so again before it is copied.
- */
+/** Copies while the tracer asks. What the asking needs for itself is copied when that is over, and it holds again what it held. */
 function startCopy(
   pid: number,
   memFd: number,
@@ -210,6 +207,7 @@ export function rehearseProcess(target: SeenProcess, tree: SeenTree, known: Gadg
     program.encode()
     collectFileSystem(target, readStatus(pid))
     executableOf(target)
+    refuseWithoutRoom(target, { pagemapFd, lines })
     return { gadgets: known !== undefined && placeStands(memFd, lines, known) ? known : gadgetsOf(target, memFd, lines), pageBytes: end }
   } finally {
     closeSync(memFd)

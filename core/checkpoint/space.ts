@@ -1,4 +1,4 @@
-/** Finding room in an address space: holes between mappings, and never-touched pages. */
+/** Finding room in an address space: holes between mappings, and pages where nothing lives. */
 import { native } from '../../native/index.js'
 import { CheckpointError } from '../errors.js'
 import type { MappingLine } from '../proc/maps.js'
@@ -13,10 +13,11 @@ export interface AddressRange {
 const LOWEST = 0x2000_0000_0000n
 const HIGHEST = 0x7fff_ffff_f000n
 const GAP = 1n << 21n
-/** Below its pointer, a stack of the kernel's making is dead memory, but for the red zone. */
+/** Below its pointer, a stack of the kernel's making is dead memory, but for the red zone; a signal that comes when the dumper has just died may take some. */
 const STACK_DISTANCE = 1n << 14n
 /** PAGE_IS_PRESENT, PAGE_IS_SWAPPED (linux/fs.h). */
 const PAGE_IS_TOUCHED = (1n << 3n) | (1n << 4n)
+const PAGE_IS_PFNZERO = 1n << 5n
 
 /** The start of a hole of this size, free in every one of the address spaces, 2 MiB away from its neighbours. */
 export function findHole(taken: readonly AddressRange[], sizeBytes: bigint): bigint {
@@ -31,18 +32,15 @@ export function findHole(taken: readonly AddressRange[], sizeBytes: bigint): big
   return candidate
 }
 
-/** Stands at the start of scratch memory while it is in use: a dumper that was killed leaves it behind, and the next one knows the place by it. */
-export const SCRATCH_MARK: Uint8Array = Buffer.from('thaw \x7f scratch \x01', 'latin1')
-
 /**
- * Pages where nothing lives: the far end of the main stack while it holds only zeros (never touched, or wiped after an earlier
- * checkpoint) or what a killed dumper has left, and all stack pointers are elsewhere, the leader's far above; else never-touched pages of any
- * private anonymous memory (a thread's stack, most likely). Undefined when there are none, as after mlockall with a full stack.
+ * Pages to work from: best, the far end of the main stack while the leader's pointer is far above it and no other pointer is in it. What stands there is of
+ * calls that have returned: it is put back, but no program can rely on it, as a signal handler would write over it. Who switches stacks by hand has the
+ * pointer elsewhere. Else pages of private anonymous memory that were never written to (a thread's stack, most likely); they count as written
+ * afterwards. Undefined when there are none, as deep in a recursion with a full heap.
  *
  * @param stackPointers of all threads, the leader's first
  */
 export function findScratch(
-  memFd: number,
   pagemapFd: number,
   lines: readonly MappingLine[],
   stackPointers: readonly bigint[],
@@ -50,9 +48,9 @@ export function findScratch(
 ): bigint | undefined {
   const length = (BigInt(lengthBytes) + PAGE_BYTES - 1n) & ~(PAGE_BYTES - 1n)
   const stack = lines.find(({ path }) => path === '[stack]')
-  if (stack !== undefined && isFarEnd(stack, length, stackPointers) && isFree(memFd, stack.start, length)) return stack.start
+  if (stack !== undefined && isFarEnd(stack, length, stackPointers)) return stack.start
   for (const line of stacksFirst(lines)) {
-    const place = untouchedIn(pagemapFd, line, length)
+    const place = unwrittenIn(pagemapFd, line, length)
     if (place !== undefined) return place
   }
   return undefined
@@ -63,11 +61,6 @@ function isFarEnd({ start, end }: MappingLine, length: bigint, [leader = 0n, ...
   return start + length + STACK_DISTANCE < leader && leader < end && !others.some((pointer) => start <= pointer && pointer < start + length)
 }
 
-function isFree(memFd: number, start: bigint, length: bigint): boolean {
-  const bytes = Buffer.from(native.readAt(memFd, start, Number(length)))
-  return bytes.every((byte) => byte === 0) || bytes.subarray(0, SCRATCH_MARK.length).equals(SCRATCH_MARK)
-}
-
 function stacksFirst(lines: readonly MappingLine[]): MappingLine[] {
   const usable = lines.filter(({ permissions, path }) => permissions === 'rw-p' && (path === '' || path === '[stack]' || path === '[heap]'))
   // glibc maps a thread's stack behind a guard: its size gives it away better than anything else. Any one of them will do.
@@ -75,17 +68,18 @@ function stacksFirst(lines: readonly MappingLine[]): MappingLine[] {
   return usable.sort((a, b) => rank(a) - rank(b))
 }
 
-function untouchedIn(pagemapFd: number, { start, end }: MappingLine, length: bigint): bigint | undefined {
-  const touched = native.scanPagemap(pagemapFd, start, end, {
-    inverted: 0n,
-    required: 0n,
+/** What was only looked at, as the dumper does itself, is the kernel's page of zeros. */
+function unwrittenIn(pagemapFd: number, { start, end }: MappingLine, length: bigint): bigint | undefined {
+  const written = native.scanPagemap(pagemapFd, start, end, {
+    inverted: PAGE_IS_PFNZERO,
+    required: PAGE_IS_PFNZERO,
     anyOf: PAGE_IS_TOUCHED,
     returned: PAGE_IS_TOUCHED,
   })
   let free = start
-  for (let i = 0; i + 2 < touched.length; i += 3) {
-    if ((touched[i] ?? 0n) - free >= length) return free
-    free = touched[i + 1] ?? free
+  for (let i = 0; i + 2 < written.length; i += 3) {
+    if ((written[i] ?? 0n) - free >= length) return free
+    free = written[i + 1] ?? free
   }
   return end - free >= length ? free : undefined
 }

@@ -23,7 +23,7 @@ function askForPid(pid: number, signal: number | undefined): bigint {
     seized.seize()
     const state = readThread(pid, SIGTRAP)
     const lines = readMappings(pid)
-    const scratch = claimScratch(pid, { memFd, pagemapFd, lines }, [state])
+    const scratch = claimScratch({ pid, name: 'target' }, { memFd, pagemapFd, lines }, [state])
     const injection = new Injection(state, findGadgets(memFd, lines)!, scratch)
     const program = new ParasiteProgram(findHole(lines, REGION_BYTES))
     const answer = program.main.call('getpid')

@@ -75,8 +75,8 @@ test('the target of a killed dumper is unharmed', async () => {
   await expectNothingLeft()
 }, 1_800_000)
 
-test.for(['family', 'pty', 'pty-data', 'pty-data-session', 'pty-blocked'])(
-  'so is a tree of processes: %s',
+test.for(['deep-stack', 'family', 'pty', 'pty-data', 'pty-data-session', 'pty-blocked'])(
+  'so is another program, or a tree of them: %s',
   async (name, { skip }) => {
     using folder = new Folder()
     await using program = await FixtureProgram.start(name)
