@@ -98,11 +98,13 @@ interface Rehearsed extends Disposable {
 
 /**
  * Collects everything that can be seen of a running tree and throws it away: what is not carried is refused here, before the freeze.
- * What is looked at moves, so that a descriptor may be gone again, or look like something that it is not: a second look tells.
+ * What is looked at moves, so that a descriptor may be gone again, or look like something that it is not: a second look tells, with those
+ * who were forked since the first.
  */
 function rehearse(tree: Tree, options: CheckpointOptions): Rehearsed {
   for (let looks = 1, ends = 0; ;) {
     try {
+      if (looks > 1) tree.survey()
       return look(tree, options, looks > 1)
     } catch (error) {
       // That somebody has ended explains it.
@@ -125,7 +127,7 @@ function look(surveyed: Tree, options: CheckpointOptions, last: boolean): Rehear
   const zombies = refusals.gather(() => surveyed.zombies()) ?? []
   const outside = outsideSessions(processes, zombies, options.shellJob ?? false)
   using seen = seeDescriptors(processes)
-  const tree = seenTree(processes, seen, { ...unasked, options: { tcp: options.tcp ?? 'refuse' } }, [])
+  const tree = seenTree(processes, seen, { ...unasked, init, options: { tcp: options.tcp ?? 'refuse' } }, [])
   refusals.gather(() => rehearseSessions(processes, zombies, outside))
   refusals.gather(() => collectDescriptions(tree))
   refusals.gather(() => refuseBeyondLimit(tree, seen.descriptors))

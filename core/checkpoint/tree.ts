@@ -65,11 +65,11 @@ export class Tree implements Disposable {
   /** Whose namespaces were compared: it takes too long to be done again in the freeze. */
   readonly #compared = new Set<number>()
 
-  /** Looks at every process, without stopping any. @throws UnsupportedError that names all that cannot be carried */
+  /** Looks at every process, without stopping any. @throws UnsupportedError like `survey` */
   constructor(root: TreeRoot) {
     this.#root = root
     try {
-      this.#survey()
+      this.survey()
     } catch (error) {
       this[Symbol.dispose]()
       throw error
@@ -86,7 +86,8 @@ export class Tree implements Disposable {
     return [...this.#processes.values()]
   }
 
-  #survey(): void {
+  /** Of a tree that runs: all that is there by now. @throws UnsupportedError that names all that cannot be carried */
+  survey(): void {
     const roots = rootsOf(this.#root)
     for (let looks = 1; ; looks++) {
       const refusals = new Refusals()

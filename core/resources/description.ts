@@ -81,6 +81,8 @@ export type AskInside = (program: Program) => (results: ParasiteResults) => void
 /** What a kind may ask about the whole tree while it collects. */
 export interface SeenTree {
   readonly processes: readonly SeenProcess[]
+  /** The init of the sandbox, where the tree is all that is below it: orphans of the tree are its children. */
+  readonly init?: number | undefined
   readonly descriptions: readonly SeenDescription[]
   /** All descriptions of the same file, pipe or socket. */
   ofFile(status: Pick<FileStatus, 'device' | 'inode'>): readonly SeenDescription[]

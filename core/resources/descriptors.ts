@@ -156,7 +156,7 @@ function look(
 export function seenTree(
   processes: readonly SeenProcess[],
   seen: SeenDescriptors,
-  given: Pick<SeenTree, 'options' | 'frozen' | 'keepContent' | 'askInside'>,
+  given: Pick<SeenTree, 'init' | 'options' | 'frozen' | 'keepContent' | 'askInside'>,
   blobs: Uint8Array[],
 ): SeenTree {
   return {

@@ -1,8 +1,10 @@
 /** Where the other end of a pipe or of a connected unix socket is: in the tree, outside, or nowhere any more. */
 import { readdirSync, readlinkSync } from 'node:fs'
 import { native } from '../../native/index.js'
+import type { FdInfo } from '../proc/fdinfo.js'
 import type { SeenDescription, SeenTree } from './description.js'
 import { O_ACCMODE, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, S_IFIFO, S_IFMT, S_IFSOCK } from './open-flags.js'
+import { findOutside, isHeldByNow, linkOf } from './tree-now.js'
 import { isUnixSocket, readUnixDiag } from './unix/diag.js'
 import { mayBeInFlight } from './unix/queue.js'
 import { waitsInTree } from './unix/waiting.js'
@@ -39,19 +41,25 @@ function otherEndOfPipe(seen: SeenDescription, tree: SeenTree): OtherEnd {
   if (access === O_RDWR) return 'inside'
   const wanted = access === O_RDONLY ? O_WRONLY : O_RDONLY
   if (endsOf(seen, tree).some((end) => accessOf(end) === wanted || accessOf(end) === O_RDWR)) return 'inside'
-  const closed = access === O_RDONLY ? isHungUp(seen) : (native.poll(seen.duplicate(), POLLOUT, 0) & POLLERR) !== 0
-  if (closed) return 'gone'
+  const isClosed = (): boolean => (access === O_RDONLY ? isHungUp(seen) : (native.poll(seen.duplicate(), POLLOUT, 0) & POLLERR) !== 0)
+  if (isClosed()) return 'gone'
   // A FIFO that was opened for reading before anybody wrote does not count as hung up: only a look at everybody tells.
   if (!seen.link.startsWith('pipe:') && !isHeldOutside(seen, tree)) return 'gone'
-  return mayBeInFlight(tree) ? 'inside' : 'outside'
+  const isOther = ({ flags }: FdInfo): boolean => [wanted, O_RDWR].includes(flags & O_ACCMODE)
+  if (mayBeInFlight(tree) || isHeldByNow(tree, seen.link, isOther)) return 'inside'
+  return isOver(seen, tree, isClosed) ? 'gone' : 'outside'
+}
+
+/** While a tree that runs was asked, who had the other end may have ended, and the number may have become somebody else's. */
+function isOver({ process, fd, link }: SeenDescription, tree: SeenTree, isClosed: () => boolean): boolean {
+  return !tree.frozen && (linkOf(process.pid, fd) !== link || isClosed())
 }
 
 function isHeldOutside({ link }: SeenDescription, tree: SeenTree): boolean {
-  const inside = new Set([process.pid, ...tree.processes.map(({ pid }) => pid)])
-  return readdirSync('/proc').some((name) => /^\d+$/.test(name) && !inside.has(Number(name)) && holds(name, link))
+  return findOutside(tree, (pid) => holds(pid, link)) !== undefined
 }
 
-function holds(pid: string, link: string): boolean {
+function holds(pid: number, link: string): boolean {
   try {
     return readdirSync(`/proc/${pid}/fd`).some((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === link)
   } catch {
@@ -63,8 +71,11 @@ function holds(pid: string, link: string): boolean {
 function peerOfSocket(seen: SeenDescription, tree: SeenTree): OtherEnd {
   const { type, peer, shutdown } = readUnixDiag(seen)
   if (peer === undefined) return 'gone'
-  if (peer !== 0)
-    return mayBeInFlight(tree) || tree.ofFile({ device: seen.status.device, inode: BigInt(peer) }).length > 0 ? 'inside' : 'outside'
+  if (peer !== 0) {
+    const isListed = tree.ofFile({ device: seen.status.device, inode: BigInt(peer) }).length > 0
+    if (isListed || mayBeInFlight(tree) || isHeldByNow(tree, `socket:[${peer}]`)) return 'inside'
+    return isOver(seen, tree, () => isHungUp(seen)) ? 'gone' : 'outside'
+  }
   if (waitsInTree(seen, tree)) return 'inside'
   // Without an inode the peer was closed, which a datagram socket does not notice, or waits to be accepted.
   return shutdown === SHUTDOWN_BOTH || type === SOCK_DGRAM ? 'gone' : 'outside'

@@ -9,6 +9,7 @@ import type { SeenDescription, SeenTree } from './description.js'
 import { O_ASYNC, O_PATH } from './open-flags.js'
 import { refusal } from './refusal.js'
 import type { Support } from './support.js'
+import { isOfTree } from './tree-now.js'
 
 export const support: Support = {
   topic: 'descriptors',
@@ -52,12 +53,14 @@ export function collectOwner(seen: SeenDescription, tree: SeenTree): Owner {
 const describe = (type: number): string => (type === F_OWNER_TID ? 'thread' : type === F_OWNER_PID ? 'process' : 'process group')
 
 /** A thread, a process or a group, as the tree knows it; undefined for one outside. */
-function innerNumber(type: number, number: number, { processes }: SeenTree): number | undefined {
+function innerNumber(type: number, number: number, tree: SeenTree): number | undefined {
+  const { processes } = tree
   if (type === F_OWNER_TID) {
     const process = processes.find(({ pid }) => existsSync(`/proc/${pid}/task/${number}`))
     return process === undefined ? undefined : innermost(readStatus(process.pid, number), 'NSpid')
   }
   const isOurs = processes.some(({ pid }) => pid === number || pid === parentOf(number))
+  if (!isOurs && !tree.frozen && isOfTree(number, tree)) return 0
   if (type === F_OWNER_PID) return isOurs ? innermost(readStatus(number), 'NSpid') : undefined
   if (!isOurs && existsSync(`/proc/${number}`)) return undefined
   const member = processes.find(({ pid }) => Number(readStat(pid)[STAT_GROUP]) === number)

@@ -2,6 +2,7 @@
  * Segments of System V shared memory (shmget(2), shmop(2)). A segment lives on without anybody who has attached it; what a tree has attached, or
  * has in an IPC namespace of its own, is carried with its id and key. Its contents are core/resources/shared-memory.ts.
  */
+import { readFileSync } from 'node:fs'
 import { UnsupportedError } from '../errors.js'
 import type { MappingLine } from '../proc/maps.js'
 import type { Program } from '../program/program.js'
@@ -9,6 +10,7 @@ import type { AskInside, Emitter, SeenProcess, SeenTree } from './description.js
 import { emitObject, hasOwnNamespace, permissionsOf, readTable } from './sysv/table.js'
 import type { SysvLine, SysvPermissions } from './sysv/table.js'
 import type { Support } from './support.js'
+import { findOutside } from './tree-now.js'
 
 export const support: Support = {
   topic: 'memory',
@@ -71,6 +73,8 @@ export function collectSegments(tree: SeenTree): SysvSegment[] {
     const own = attachments.filter(({ line }) => line.inode === row['shmid'])
     const creator = tree.processes.find(({ pid }) => BigInt(pid) === row['cpid'])
     if (own.length === 0 && !isOwn && creator === undefined) return []
+    // Of a tree that runs, it may have been attached since by whom: in the freeze that is known.
+    if (own.length === 0 && !tree.frozen && row['nattch'] !== 0n) return []
     return [collectSegment(row, own, creator, tree)]
   })
 }
@@ -89,9 +93,7 @@ function collectSegment(row: SysvLine, attachments: readonly Attachment[], creat
   }
   if (one === undefined)
     return refuse('THAW_SYSV_UNATTACHED', 'is attached by no process, which is not carried. Attach it, or remove it (ipcrm).')
-  const outside = (row['nattch'] ?? 0n) - BigInt(attachments.length)
-  // While the tree runs, what is counted here and there may be of different moments.
-  if (outside !== 0n && (tree.frozen || outside > 0n))
+  if (isAttachedOutside(row, attachments.length, one.line, tree))
     refuse('THAW_SYSV_SHARED', 'is attached by processes outside the tree, too. Checkpoint them together, or detach it there.')
   if (!areAllShown(attachments, sizeBytes))
     refuse('THAW_SYSV_PARTIAL', 'is attached in part only, and nobody shows the rest, which is not carried. Attach all of it.')
@@ -109,6 +111,25 @@ function collectSegment(row: SysvLine, attachments: readonly Attachment[], creat
       askCreator(permissions.id, (inner) => (segment.creator = inner)),
     )
   return segment
+}
+
+/**
+ * While the tree runs, what is counted here and there may be of different moments: only who is found counts. Who is hidden from this user is
+ * left to the freeze, in which the numbers agree.
+ */
+function isAttachedOutside(row: SysvLine, seen: number, line: MappingLine, tree: SeenTree): boolean {
+  const outside = (row['nattch'] ?? 0n) - BigInt(seen)
+  if (tree.frozen) return outside !== 0n
+  return outside > 0n && findOutside(tree, (pid) => hasAttached(pid, line)) !== undefined
+}
+
+function hasAttached(pid: number, { device, inode }: MappingLine): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/maps`, 'latin1').includes(` ${device} ${inode} `)
+  } catch {
+    // It has ended, or is another user's.
+    return false
+  }
 }
 
 /** 0 for a process of a namespace outside; pid 1 is the init of a sandbox. */

@@ -14,10 +14,12 @@ import { emitOptions } from './socket/options.js'
 import type { SocketOption } from './socket/options.js'
 import { socketOf } from './socket/seen-socket.js'
 import { TCP_CLOSE, TCP_LISTEN, tcpInfo } from './socket/tcp-info.js'
+import { otherEnd } from './tcp/diag.js'
 import { collectSetOptions } from './tcp/own-options.js'
 import { waitsFor } from './tcp/backlog.js'
 import { isTcp } from './tcp/peer.js'
 import { bytesUnread, peekUnread } from './tcp/unread.js'
+import { isHeldByNow } from './tree-now.js'
 import { mayBeInFlight } from './unix/queue.js'
 
 export interface TcpClosed {
@@ -94,6 +96,7 @@ function refuseConnection(seen: SeenDescription, tree: SeenTree): void {
   // Its other end may be what is in flight.
   if (mayBeInFlight(tree)) return
   const peer = native.getpeername(seen.duplicate())
+  if (peer !== null && isOtherEndHeld(seen, peer, tree)) return
   const listener = waitsFor(seen, tree)
   if (peer !== null && listener !== undefined)
     throw refusal(
@@ -105,6 +108,13 @@ function refuseConnection(seen: SeenDescription, tree: SeenTree): void {
   if (tree.options.tcp === 'close') return
   const is = peer === null ? 'is a TCP connection that is being made' : `is a TCP connection to ${printAddress(peer)}, outside the fixture`
   throw refusal(seen, 'THAW_TCP_OUTSIDE', is, "Close it in the warm-up, start that server inside the fixture, or pass { tcp: 'close' }.")
+}
+
+/** By a process that the tree has forked since, or one that has accepted it since. */
+function isOtherEndHeld(seen: SeenDescription, peer: Uint8Array, tree: SeenTree): boolean {
+  if (tree.frozen) return false
+  const inode = otherEnd(seen, native.getsockname(seen.duplicate()), peer)?.inode ?? 0
+  return inode !== 0 && isHeldByNow(tree, `socket:[${inode}]`)
 }
 
 /** A connection to ourselves, whose other end is closed the hard way (SO_LINGER of no seconds). */

@@ -9,8 +9,9 @@ afterAll(closeCheckpointPool)
 
 const TIMES = 20
 
-test('it is frozen at any time, runs on, and its copy does', async () => {
-  await using program = await FixtureProgram.start('coming-and-going')
+test.for(['coming-and-going', 'passing-children'])('%s is frozen at any time, runs on, and its copy does', async (name, { skip }) => {
+  await using program = await FixtureProgram.start(name)
+  skip(program.skipped !== undefined, program.skipped)
   for (let i = 0; i < TIMES; i++) {
     await using _image = (await checkpoint(program.pid)).image
   }

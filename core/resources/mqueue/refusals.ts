@@ -3,6 +3,7 @@ import { closeSync, openSync, readdirSync, readlinkSync, readSync } from 'node:f
 import { native } from '../../../native/index.js'
 import type { SeenDescription, SeenTree } from '../description.js'
 import { refusal } from '../refusal.js'
+import { findOutside } from '../tree-now.js'
 import { DELETED, isMessageQueue, nameOf } from './recognition.js'
 
 const CONTENT_BYTES = 256
@@ -24,14 +25,14 @@ export function refuseWhatIsThere(seen: SeenDescription, waiting: number): void 
 
 /** In the dumper's IPC namespace anybody may have it. */
 export function refuseOthers(seen: SeenDescription, tree: SeenTree): void {
-  const others = readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && !tree.processes.some((process) => process.pid === Number(pid)))
-  for (const pid of others.filter((other) => Number(other) !== process.pid && hasOpen(other, seen)))
-    throw refusal(
-      seen,
-      'THAW_MQUEUE_SHARED',
-      `is the POSIX message queue ${seen.link}, which pid ${pid} has open, too`,
-      'Close it there, or run the fixture in an IPC namespace of its own.',
-    )
+  const other = findOutside(tree, (pid) => hasOpen(pid, seen))
+  if (other === undefined) return
+  throw refusal(
+    seen,
+    'THAW_MQUEUE_SHARED',
+    `is the POSIX message queue ${seen.link}, which pid ${other} has open, too`,
+    'Close it there, or run the fixture in an IPC namespace of its own.',
+  )
 }
 
 /** Both cannot be made by that name. */
@@ -47,7 +48,7 @@ export function refuseSameName(seen: SeenDescription, tree: SeenTree): void {
   )
 }
 
-function hasOpen(pid: string, { link, status }: SeenDescription): boolean {
+function hasOpen(pid: number, { link, status }: SeenDescription): boolean {
   try {
     return readdirSync(`/proc/${pid}/fd`).some((fd) => {
       const path = `/proc/${pid}/fd/${fd}`

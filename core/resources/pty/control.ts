@@ -5,6 +5,7 @@ import type { Emitter, SeenDescription, SeenTree } from '../description.js'
 import type { Pty } from '../pty.js'
 import { refusal } from '../refusal.js'
 import type { PtyPair } from './numbers.js'
+import { isOfTree } from '../tree-now.js'
 import { askNumber, hasTerminal, sessionOf } from './seen-pty.js'
 import type { SeenPty } from './seen-pty.js'
 
@@ -19,6 +20,7 @@ export function collectControl({ master, number }: SeenPty, tree: SeenTree): Pic
   const session = sessionOf(master)
   if (session === undefined) return { session: 0, foreground: 0 }
   const leader = tree.processes.find(({ pid }) => pid === session)
+  if (leader === undefined && isForkedSince(session, tree)) return { session, foreground: 0 }
   if (leader === undefined) throw refused(master, number, `a session that is led from outside the tree (pid ${session})`)
   const members = tree.processes.filter(({ pid }) => Number(readStat(pid)[STAT_SESSION]) === session)
   const without = members.find(({ pid }) => !hasTerminal(pid, number))
@@ -26,10 +28,14 @@ export function collectControl({ master, number }: SeenPty, tree: SeenTree): Pic
     throw refused(master, number, `session ${session}, which pid ${without.pid} has left the terminal of (TIOCNOTTY)`)
   const foreground = askNumber(master, TIOCGPGRP) ?? 0
   const inFront = members.find(({ pid }) => Number(readStat(pid)[STAT_GROUP]) === foreground)
+  if (inFront === undefined && isForkedSince(foreground, tree)) return { session: leader.innerPid, foreground }
   if (inFront === undefined)
     throw refused(master, number, `session ${session}, with a process group in the foreground that has ended (${foreground})`)
   return { session: leader.innerPid, foreground: innermost(readStatus(inFront.pid), 'NSpgid') }
 }
+
+/** As each command of a shell is, while the tree runs. */
+const isForkedSince = (pid: number, tree: SeenTree): boolean => !tree.frozen && pid !== 0 && isOfTree(pid, tree)
 
 const refused = (master: SeenDescription, number: number, what: string): Error =>
   refusal(master, 'THAW_PTY_SESSION', `is the master of pseudo-terminal ${number}, which controls ${what}`, 'Close it in the warm-up.')

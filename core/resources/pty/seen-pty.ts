@@ -5,6 +5,7 @@ import { readStat } from '../../proc/status.js'
 import { homeOf } from '../description.js'
 import type { SeenDescription, SeenTree } from '../description.js'
 import { O_PATH, S_IFCHR, S_IFMT } from '../open-flags.js'
+import { findOutside } from '../tree-now.js'
 
 export interface PtyEnd {
   /** N of /dev/pts/N. */
@@ -102,10 +103,7 @@ export function askNumber(seen: SeenDescription, request: number): number | unde
 
 /** The first process outside the tree that has one of the ends open. */
 export function holderOutside(pty: SeenPty, tree: SeenTree): number | undefined {
-  const inside = new Set([process.pid, ...tree.processes.map(({ pid }) => pid)])
-  return readdirSync('/proc')
-    .map(Number)
-    .find((pid) => pid > 0 && !inside.has(pid) && holds(pid, pty))
+  return findOutside(tree, (pid) => holds(pid, pty))
 }
 
 /** Numbers may be those of another instance of devpts: a slave has its device, and a master is one description only. */

@@ -11,6 +11,7 @@ import type { Cell } from '../../program/bundle.js'
 import { refusal } from '../refusal.js'
 import { emitOptions } from '../socket/options.js'
 import { socketOf } from '../socket/seen-socket.js'
+import { isHeldByNow } from '../tree-now.js'
 import type { UnixSocket } from '../unix-socket.js'
 import { asMaker } from './credentials.js'
 import type { UnixMaker } from './credentials.js'
@@ -30,7 +31,8 @@ export function waitsInTree(seen: SeenDescription, tree: SeenTree): boolean {
 /** Inodes of the clients of a listening socket, the next to be accepted first. */
 export function collectWaiting(seen: SeenDescription, tree: SeenTree): number[] {
   const { clients, waiting, name } = readUnixDiag(seen)
-  const isInside = (inode: number): boolean => inode !== 0 && unixSockets(tree).some((other) => inodeOf(other) === inode)
+  const isInside = (inode: number): boolean =>
+    inode !== 0 && (unixSockets(tree).some((other) => inodeOf(other) === inode) || isHeldByNow(tree, `socket:[${inode}]`))
   const allInside = clients.length === waiting && clients.every(isInside)
   // One who is not found in a tree that runs may be in flight.
   if (allInside || (mayBeInFlight(tree) && !clients.includes(0))) return [...clients]
