@@ -5,6 +5,7 @@ import { support as scratch } from './checkpoint/scratch.js'
 import { support as seize } from './checkpoint/seize.js'
 import { support as sessions } from './checkpoint/sessions.js'
 import { support as sleep } from './checkpoint/sleep.js'
+import { support as surveyEntry } from './checkpoint/survey-entry.js'
 import { support as surveyNamespaces } from './checkpoint/survey-namespaces.js'
 import { support as surveySharing } from './checkpoint/survey-sharing.js'
 import { support as surveySplit } from './checkpoint/survey-split.js'
@@ -62,6 +63,7 @@ export const supports: readonly Support[] = [
   surveyThreads,
   surveySharing,
   surveyNamespaces,
+  surveyEntry,
   surveySplit,
   sleep,
   credentials,

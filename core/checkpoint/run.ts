@@ -7,6 +7,7 @@ import { Image } from '../image/image.js'
 import { prepareFolder } from '../image/folder.js'
 import type { CheckpointOptions } from './checkpoint.js'
 import { refuseOwnChild } from './own-child.js'
+import { refuseForeignProc } from './survey-entry.js'
 import type { TreeRoot } from './tree.js'
 import type { CheckpointJob, CheckpointOutcome } from './job.js'
 
@@ -27,6 +28,7 @@ export interface RunOptions extends CheckpointOptions {
  * @throws UnsupportedError before anything is frozen; CheckpointError, ImageError with the target running on
  */
 export async function checkpoint(root: TreeRoot, options: RunOptions = {}): Promise<Checkpoint> {
+  refuseForeignProc()
   const started = performance.now()
   const { to, onStep, ...rest } = options
   refuseOwnChild(root)

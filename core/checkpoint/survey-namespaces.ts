@@ -2,32 +2,32 @@
  * Namespaces: an instance gets a sandbox of ours, with the host's files and an empty network or the host's. A process that lives in
  * anything else, or whose threads do not all live in the same, is refused.
  */
-import { closeSync, existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs'
+import { closeSync, existsSync, readFileSync, readdirSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import { rootHolder } from '../proc/root.js'
 import { O_CLOEXEC, O_RDONLY } from '../resources/open-flags.js'
 import type { Support } from '../resources/support.js'
+import { howToEnter, namespace, nsenter, refuseClosed } from './survey-entry.js'
+import type { Refuse } from './survey-entry.js'
 import { namespacesOf } from './survey-split.js'
 
 export const support: Support = {
   topic: 'around the tree',
   refused: {
     THAW_MOUNT_NAMESPACE: 'mount namespaces of its own',
-    THAW_NETWORK_NAMESPACE: 'network namespaces of its own with interfaces',
+    THAW_NETWORK_NAMESPACE: 'network namespaces of its own with interfaces, or sockets in one that this user may not enter',
     THAW_USER_NAMESPACE: 'user namespaces of its own',
     THAW_CGROUP_NAMESPACE: 'cgroup namespaces of its own',
     THAW_UTS_NAMESPACE: 'UTS namespaces of its own with other names',
   },
 }
 
-type Refuse = (code: string, why: string) => never
-
 const KCMP_FILES = 2
 const KCMP_FS = 3
 
 export function refuseNamespaces(pid: number, refuse: Refuse): void {
   if (namespace(pid, 'user') !== namespace(process.pid, 'user'))
-    refuse('THAW_USER_NAMESPACE', 'it lives in another user namespace. Run thaw inside that.')
+    refuse('THAW_USER_NAMESPACE', `it lives in another user namespace. As the user that owns it, run ${nsenter(pid)}`)
   // A process with a root folder of its own is shown only the mounts below that.
   if (namespace(pid, 'mnt') !== namespace(process.pid, 'mnt') && !isSubset(mounts(rootHolder(pid) ?? pid), mounts(process.pid)))
     refuse('THAW_MOUNT_NAMESPACE', 'it lives in a mount namespace with mounts of its own (a container?), which are not carried.')
@@ -39,6 +39,7 @@ export function refuseNamespaces(pid: number, refuse: Refuse): void {
   if (namespacesOf(pid)?.get('cgroup') !== namespacesOf(process.pid)?.get('cgroup'))
     refuse('THAW_CGROUP_NAMESPACE', 'it lives in another cgroup namespace, which is not carried. Run thaw inside that.')
   refuseNames(pid, refuse)
+  refuseClosed(pid, refuse)
 }
 
 /** A sandbox gets the names that the dumper sees. */
@@ -66,7 +67,7 @@ function namesOf(pid: number, refuse: Refuse): string[] {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code !== 'EPERM') throw error
-    refuse('THAW_UTS_NAMESPACE', 'it lives in another UTS namespace, whose names only root can read. Run thaw as root, or inside that.')
+    refuse('THAW_UTS_NAMESPACE', `it lives in another UTS namespace, whose names this process may not read. ${howToEnter(pid)}`)
   } finally {
     closeSync(fd)
   }
@@ -91,8 +92,6 @@ export function refuseUnsharedThreads(pid: number, refuse: Refuse): void {
     }
   }
 }
-
-const namespace = (pid: number, kind: string): string => readlinkSync(`/proc/${pid}/ns/${kind}`)
 
 const isSubset = (some: readonly string[], all: readonly string[]): boolean => some.every((one) => all.includes(one))
 

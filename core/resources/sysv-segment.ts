@@ -21,7 +21,7 @@ export const support: Support = {
   refused: {
     THAW_SYSV_UNATTACHED: 'System V segments that no process has attached',
     THAW_SYSV_PARTIAL: 'System V segments attached in part only',
-    THAW_IPC_NAMESPACE: 'processes of one tree in several IPC namespaces',
+    THAW_IPC_NAMESPACE: 'processes of one tree in several IPC namespaces, or in one that this user may not enter',
   },
 }
 
