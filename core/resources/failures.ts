@@ -5,15 +5,17 @@ export interface Explanation {
   readonly code: string
   /** What is wrong, and what to do. */
   readonly message: string
-  /** Of the file that is in the way. */
+  /** Of the file, where it is about one. */
   readonly path?: string
 }
 
 const EPERM = 1
+const ENOENT = 2
 const EAGAIN = 11
 const EACCES = 13
 const EEXIST = 17
 const ENODEV = 19
+const ENOTDIR = 20
 const EMFILE = 24
 const ENOSPC = 28
 const EADDRINUSE = 98
@@ -22,7 +24,11 @@ const EADDRNOTAVAIL = 99
 const SOCKET_FILE = /\bname (\/.*)$/
 const SELF = 'is the process that was checkpointed still running?'
 
-export function explainFailure({ name, purpose }: Operation, errno: number): Explanation | undefined {
+export function explainFailure(op: Operation, errno: number): Explanation | undefined {
+  return explainCall(op, errno) ?? explainFile(op, errno)
+}
+
+function explainCall({ name, purpose }: Operation, errno: number): Explanation | undefined {
   if (name === 'clone3') return explainPid(errno)
   if (name === 'bind' && errno === EADDRNOTAVAIL) return missingAddress
   if (errno === ENODEV && /\b(multicast group|interface \d+)\b/.test(purpose)) return missingInterface
@@ -98,6 +104,26 @@ function explainPid(errno: number): Explanation | undefined {
     code: 'THAW_PIDS_REFUSED',
     message: 'this user may not choose pids here. Run as root, or restore into a pid namespace of its own (--pid-namespace new).',
   }
+}
+
+/** Calls that lead to a file by its path, and which argument that is. */
+const pathAt: Readonly<Record<string, number>> = { openat: 1, inotify_add_watch: 1, chdir: 0, chroot: 0 }
+
+/** Files of the kernel's own are told by their call. */
+function explainFile({ name, args }: Operation, errno: number): Explanation | undefined {
+  const argument = args[pathAt[name] ?? args.length]
+  if (typeof argument !== 'object' || !('text' in argument)) return undefined
+  const path = JSON.parse(argument.text) as string
+  if (/^\/(proc|dev\/pts)\//.test(path)) return undefined
+  if (errno === ENOENT || errno === ENOTDIR)
+    return {
+      code: 'THAW_FILE_CHANGED',
+      message: `${path} is gone since the checkpoint. Put the same file back, or make a new checkpoint.`,
+      path,
+    }
+  if (errno !== EACCES && errno !== EPERM) return undefined
+  const message = `this user may not open ${path} as it was open (${errno === EPERM ? 'EPERM' : 'EACCES'}). Restore as a user who may, or change who may (chmod, chown).`
+  return { code: 'THAW_FILE_REFUSED', message, path }
 }
 
 /** inotify(7), /proc interfaces. */

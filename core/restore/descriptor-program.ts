@@ -210,6 +210,7 @@ export class Descriptors {
 
   #for(program: Program, description: DescriptionModel, emit: () => void): void {
     const number = this.#placements.firstNumber(description)
-    program.for(`descriptor ${number ?? '?'} (${description.kind.replaceAll('_', ' ')})`, emit)
+    const home = this.#planning.image.processes[this.#placements.homeOf(description)]
+    program.for(`descriptor ${number ?? '?'} of pid ${home?.pid ?? '?'} (${description.kind.replaceAll('_', ' ')})`, emit)
   }
 }

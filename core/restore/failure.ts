@@ -18,7 +18,11 @@ export function readFailure(record: Uint8Array, bundle: Bundle, where: 'template
   const explained = explainFailure(op, errno)
   if (explained !== undefined) {
     const { code, message, path } = explained
-    return new RestoreError(code, `Cannot restore ${op.purpose}: ${message}`, path === undefined ? details : { ...details, path })
+    return new RestoreError(
+      code,
+      `Cannot restore ${op.purpose || program.name}: ${message}`,
+      path === undefined ? details : { ...details, path },
+    )
   }
   return new RestoreError('THAW_RESTORE', `Cannot restore ${op.purpose || program.name}: ${printOperation(op)}: ${why}.`, details)
 }

@@ -13,15 +13,17 @@ const AT_FDCWD = -100
 const O_RDWR_CLOEXEC = 0o2000002
 const O_RDONLY_CLOEXEC = 0o2000000
 
-export function emitOwnMemory(program: Program, planning: Planning, { memory }: ProcessModel, emitter: Emitter): void {
+export function emitOwnMemory(program: Program, planning: Planning, { pid, memory }: ProcessModel, emitter: Emitter): void {
   const { mappings } = memory
   program.for('shared memory', () => {
     for (const mapping of mappings) {
-      if (mapping.kind === MappingKind.fileShared && mapping.file !== null) {
-        const fd = openShared(mapping.file, writableMapping(mapping), emitter)
-        emitMapping(program, mapping, false, fd)
-        program.call('close', [fd])
-      }
+      const { kind, file, start, end } = mapping
+      if (kind === MappingKind.fileShared && file !== null)
+        program.for(`0x${start.toString(16)}-0x${end.toString(16)} of pid ${pid}`, () => {
+          const fd = openShared(file, writableMapping(mapping), emitter)
+          emitMapping(program, mapping, false, fd)
+          program.call('close', [fd])
+        })
       if (mapping.kind === MappingKind.anonymousShared) {
         planning.shared.emitMapping(program, mapping)
         emitGuarded(program, mapping)

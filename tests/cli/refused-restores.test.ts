@@ -1,9 +1,20 @@
 /** Images that cannot be brought back here: all or nothing, and always said why. */
-import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
 import { afterEach, describe, expect, test } from 'vitest'
-import { Counter, expectNothingLeft, failing, Folder, thaw, tool } from './harness.ts'
+import { Counter, expectNothingLeft, failing, Folder, ordinary, thaw, tool } from './harness.ts'
 
 afterEach(expectNothingLeft)
 
@@ -82,10 +93,44 @@ describe('a file that the process had mapped', () => {
     using folder = new Folder()
     await using counter = await dumped(folder, tool('counter'))
     rmSync(folder.file('output'))
-    const { message, status } = await failing(restoring(folder))
-    expect(message).toContain(folder.file('output'))
-    expect(status).toBe(1)
-    await counter.expectToStandStill()
+    const failure = await refuses(folder, counter, { status: 1, code: 'THAW_FILE_CHANGED' })
+    expect(failure.message).toMatch(
+      new RegExp(
+        `^Cannot restore descriptor 1 of pid ${counter.pid} \\(regular file\\): ${folder.file('output')} is gone since .* Put the same`,
+      ),
+    )
+  })
+
+  test('a file that it had mapped shared is gone', async () => {
+    using folder = new Folder()
+    await using counter = await dumped(folder, tool('mapped-counter'))
+    rmSync(counter.file)
+    const failure = await refuses(folder, counter, { status: 1, code: 'THAW_FILE_CHANGED' })
+    expect(failure.message).toMatch(
+      new RegExp(
+        `^Cannot restore shared memory: 0x[0-9a-f]+-0x[0-9a-f]+ of pid ${counter.pid}: ${counter.file} is gone since .* Put the same`,
+      ),
+    )
+  })
+
+  test('its working directory is gone', async () => {
+    using folder = new Folder()
+    mkdirSync(folder.file('gone'))
+    await using counter = await dumped(folder, tool('counter'), { wrapper: ['env', '-C', folder.file('gone')] })
+    rmSync(folder.file('gone'), { recursive: true })
+    const failure = await refuses(folder, counter, { status: 1, code: 'THAW_FILE_CHANGED' })
+    expect(failure.message).toMatch(/^Cannot restore working directory: /)
+  })
+
+  test.skipIf(ordinary.length === 0)('a file that it had open is not open to who restores it', async () => {
+    using folder = new Folder()
+    await using counter = await dumped(folder, tool('counter'))
+    chmodSync(folder.file('output'), 0o600)
+    const [images, all] = [folder.file('images'), { recursive: true } as const]
+    for (const name of readdirSync(images, all)) chmodSync(`${images}/${String(name)}`, 0o644)
+    chmodSync(images, 0o755)
+    const failure = await refuses(folder, counter, { status: 1, code: 'THAW_FILE_REFUSED' }, { wrapper: ordinary })
+    expect(failure.message).toMatch(/this user may not open \S+ as it was open \(EACCES\)\. Restore as a user who may/)
   })
 })
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { Operation } from '../../dist/core/program/program.js'
 import { explainFailure } from '../../dist/core/resources/failures.js'
 
-const failed = (name: string, purpose: string): Operation => ({ name, purpose }) as Operation
+const failed = (name: string, purpose: string): Operation => ({ name, purpose, args: [] }) as unknown as Operation
 const EAGAIN = 11
 const EADDRINUSE = 98
 const EACCES = 13

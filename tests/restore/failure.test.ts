@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { Bundle } from '../../dist/core/program/bundle.js'
 import { readFailure } from '../../dist/core/restore/failure.js'
 
-const [EPERM, ENOENT, EMFILE, EADDRINUSE, UNNAMED] = [1, 2, 24, 98, 4000]
+const [EPERM, ENOENT, EACCES, EISDIR, EMFILE, EADDRINUSE, UNNAMED] = [1, 2, 13, 21, 24, 98, 4000]
 
 /** As the interpreter writes it, somewhere in a larger buffer. */
 function record(operation: number, result: number): Uint8Array {
@@ -27,12 +27,12 @@ function bundle(): Bundle {
 const failure = (operation: number, result: number): unknown => readFailure(record(operation, result), bundle(), 'instance')
 
 test('a failed call is named with what it was for, its arguments and why', () => {
-  expect(failure(1, -ENOENT)).toMatchObject({
+  expect(failure(1, -EISDIR)).toMatchObject({
     name: 'RestoreError',
     code: 'THAW_RESTORE',
     syscall: 'openat',
-    errno: ENOENT,
-    message: 'Cannot restore descriptor 7 (regular file): openat(-100, "/data", 2) = <openat#0>: ENOENT.',
+    errno: EISDIR,
+    message: 'Cannot restore descriptor 7 (regular file): openat(-100, "/data", 2) = <openat#0>: EISDIR.',
   })
 })
 
@@ -57,6 +57,15 @@ test('what to do is said where it is known', () => {
     errno: EADDRINUSE,
     message: expect.stringContaining('port 3000'),
   })
+})
+
+test('a file that is gone, or not open to this user, is named', () => {
+  expect(failure(1, -ENOENT)).toMatchObject({
+    code: 'THAW_FILE_CHANGED',
+    path: '/data',
+    message: expect.stringMatching(/^Cannot restore descriptor 7 \(regular file\): \/data is gone /),
+  })
+  expect(failure(1, -EACCES)).toMatchObject({ code: 'THAW_FILE_REFUSED', path: '/data', message: expect.stringContaining('EACCES') })
 })
 
 test('no number is left for a descriptor', () => {
