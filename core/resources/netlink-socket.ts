@@ -2,6 +2,7 @@
 import { native } from '../../native/index.js'
 import { defineKind } from './description.js'
 import type { DescriptionKind, SeenDescription } from './description.js'
+import { NETLINK_AUDIT, refuseAuditDaemon } from './netlink/audit.js'
 import { refusal } from './refusal.js'
 import { emitSocket, setInt } from './socket/emission.js'
 import { AF_NETLINK, intOf } from './socket/option-table.js'
@@ -35,8 +36,12 @@ const protocols: ReadonlyMap<number, string> = new Map([
   [0, 'route'],
   [2, 'user'],
   [4, 'sock_diag'],
+  [6, 'xfrm'],
+  [7, 'selinux'],
+  [NETLINK_AUDIT, 'audit'],
   [15, 'uevent'],
   [16, 'generic'],
+  [21, 'crypto'],
 ])
 
 export const netlinkSocket: DescriptionKind<unknown> = defineKind<NetlinkSocket>({
@@ -44,12 +49,15 @@ export const netlinkSocket: DescriptionKind<unknown> = defineKind<NetlinkSocket>
   support: {
     topic: 'sockets',
     carried: 'netlink sockets',
-    refused: { THAW_NETLINK_QUEUE: 'unread netlink messages', THAW_NETLINK_PROTOCOL: 'netlink protocols other than the usual' },
+    refused: {
+      THAW_NETLINK_QUEUE: 'unread netlink messages',
+      THAW_NETLINK_PROTOCOL: "netlink protocols other than the usual, and the audit daemon's socket",
+    },
   },
 
   recognises: (seen) => socketOf(seen)?.family === AF_NETLINK,
 
-  collect(seen) {
+  collect(seen, tree) {
     const { type, protocol } = socketOf(seen) ?? { type: 0, protocol: 0 }
     if (!protocols.has(protocol))
       throw refusal(
@@ -59,6 +67,8 @@ export const netlinkSocket: DescriptionKind<unknown> = defineKind<NetlinkSocket>
         'Close it in the warm-up.',
       )
     const fd = seen.duplicate()
+    const groups = joinedGroups(seen)
+    if (protocol === NETLINK_AUDIT) refuseAuditDaemon(seen, tree, groups)
     if ((native.poll(fd, POLLIN, 0) & (POLLIN | POLLERR)) !== 0)
       throw refusal(
         seen,
@@ -71,7 +81,7 @@ export const netlinkSocket: DescriptionKind<unknown> = defineKind<NetlinkSocket>
       type,
       protocol,
       port: wordAt(native.getsockname(fd), 4),
-      groups: joinedGroups(seen),
+      groups,
       peer: wordAt(peer, 4) === 0 && wordAt(peer, 8) === 0 ? new Uint8Array() : peer,
       options: [...collectOptions(seen, AF_NETLINK, type, protocol), ...collectOwnOptions(fd)],
     }

@@ -37,6 +37,7 @@ const refused: Readonly<Record<string, string>> = {
   'raw-igmp': 'THAW_RAW_PROTOCOL',
   'other-socket': 'THAW_DESCRIPTOR',
   netlink: 'THAW_NETLINK_QUEUE',
+  'netlink-audit': 'THAW_NETLINK_PROTOCOL',
   packet: 'THAW_PACKET_QUEUE',
   'packet-ring': 'THAW_PACKET_RING',
   pty: 'THAW_PTY_HALF',

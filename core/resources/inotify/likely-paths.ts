@@ -9,6 +9,8 @@ const MOST_FOLDERS = 10_000
 const LONGEST_PATH = 4096
 /** Without files of a program's own, or without an end. */
 const NOT_SEARCHED = new Set(['/', '/proc', '/sys', '/dev', '/run', '/usr', '/home', '/root', '/var', '/tmp'])
+/** What message buses and desktops watch, without that anything of theirs names it (XDG Base Directory Specification). */
+const installed = ['/etc/dbus-1', '/usr/local/share/dbus-1', '/usr/share/dbus-1', '/usr/local/share', '/usr/share']
 /** IN_ACCESS, IN_CLOSE_NOWRITE, IN_OPEN. */
 const LISTING = 0x31
 
@@ -34,12 +36,15 @@ export function listingTells({ descriptions }: SeenTree): boolean {
   return descriptions.some(({ info }) => info.lines.some((line) => ((parseWatch(line)?.mask ?? 0) & LISTING) !== 0))
 }
 
-function candidates({ pid }: SeenProcess, tree: SeenTree): string[] {
+function candidates(home: SeenProcess, tree: SeenTree): string[] {
+  const { pid } = home
   const folder = readlinkSync(`/proc/${pid}/cwd`)
   const words = ['cmdline', 'environ'].flatMap((file) => readIfAllowed(`/proc/${pid}/${file}`).split(/[\0=:]/))
   const named = words.filter((word) => word !== '' && word.length < LONGEST_PATH).map((word) => resolve(folder, word))
   const links = tree.descriptions.map(({ link }) => link).filter((link) => link.startsWith('/'))
-  return [folder, ...links, ...named, readlinkSync(`/proc/${pid}/exe`), readlinkSync(`/proc/${pid}/root`), '/etc', '/tmp']
+  const mapped = tree.mappingsOf(home).flatMap(({ path }) => (path.startsWith('/') ? [path] : []))
+  const own = [readlinkSync(`/proc/${pid}/exe`), readlinkSync(`/proc/${pid}/root`)]
+  return [folder, ...links, ...named, ...own, '/etc', '/tmp', ...installed, ...new Set(mapped.map(dirname))]
 }
 
 function readIfAllowed(path: string): string {
@@ -50,7 +55,7 @@ function readIfAllowed(path: string): string {
   }
 }
 
-function entriesOf(folder: string): { readonly name: string; isDirectory(): boolean }[] {
+export function entriesOf(folder: string): { readonly name: string; isDirectory(): boolean }[] {
   try {
     return readdirSync(folder, { withFileTypes: true })
   } catch {

@@ -9,8 +9,9 @@ import type { SeenDescription, SeenProcess, SeenTree } from '../description.js'
 import { refusal } from '../refusal.js'
 import { handleOf, mountsOf, pathOfHandle } from './file-handle.js'
 import type { Mount } from './file-handle.js'
-import { likelyPaths } from './likely-paths.js'
+import { likelyPaths, listingTells } from './likely-paths.js'
 import type { SeenWatch } from './watch-line.js'
+import { walkOf } from './wide-walk.js'
 
 /** Paths that were found before, each verified again: what was found out before the freeze need not be looked for in it. */
 const known = new Map<string, string>()
@@ -53,19 +54,22 @@ class Finder {
   readonly #devices: ReadonlyMap<number, number>
   readonly #found = new Map<string, string>()
   readonly #likely: Generator<string, void>
+  readonly #mayList: boolean
+  readonly #walks = new Map<number, Generator<string, void>>()
 
   constructor(home: SeenProcess, tree: SeenTree) {
     this.#home = home
     this.#mounts = mountsOf(home.pid)
     this.#devices = new Map(this.#mounts.map(({ id, device }) => [id, device]))
     this.#likely = likelyPaths(home, tree)
+    this.#mayList = !tree.frozen && !listingTells(tree)
   }
 
   find(watch: SeenWatch): string | undefined {
     const wanted = keyOf(watch)
     const before = known.get(wanted)
     if (before !== undefined && this.#keys(before).includes(wanted)) return before
-    return this.#byHandle(watch) ?? this.#searched(wanted)
+    return this.#byHandle(watch) ?? this.#searched(wanted, this.#likely) ?? this.#searched(wanted, this.#walkOf(watch.device))
   }
 
   /** A mount may show a part of its file system only. */
@@ -81,9 +85,16 @@ class Finder {
     return undefined
   }
 
-  #searched(wanted: string): string | undefined {
+  /** Nobody notices, and no tree stands still meanwhile. Once for all watches on a file system. */
+  #walkOf(device: number): Generator<string, void> {
+    const walk = this.#walks.get(device) ?? walkOf(this.#home, device, this.#mayList ? this.#mounts : [])
+    this.#walks.set(device, walk)
+    return walk
+  }
+
+  #searched(wanted: string, paths: Generator<string, void>): string | undefined {
     while (!this.#found.has(wanted)) {
-      const { value: path, done } = this.#likely.next()
+      const { value: path, done } = paths.next()
       if (done === true) break
       for (const key of this.#keys(path)) if (!this.#found.has(key)) this.#found.set(key, path)
     }
