@@ -96,6 +96,8 @@ test.for(moments)('%s: the engine is killed when it is %s', async ([name, moment
     }
   } finally {
     await program.kill()
+    // One that was removed already is gone with the last of them.
+    await gone(image.model)
     for (const object of objects.filter(isThere)) remove(object)
   }
 })
