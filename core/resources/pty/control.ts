@@ -1,6 +1,7 @@
 /** Which session a pseudo-terminal controls, and which process group is in its foreground (credentials(7), tty_ioctl(4)). */
 import type { DescriptionModel } from '../../image/model.js'
 import { innermost, readStat, readStatus } from '../../proc/status.js'
+import { childrenOf, isOver } from '../../proc/tree.js'
 import type { Emitter, SeenDescription, SeenTree } from '../description.js'
 import type { Pty } from '../pty.js'
 import { refusal } from '../refusal.js'
@@ -27,11 +28,26 @@ export function collectControl({ master, number }: SeenPty, tree: SeenTree): Pic
   if (without !== undefined)
     throw refused(master, number, `session ${session}, which pid ${without.pid} has left the terminal of (TIOCNOTTY)`)
   const foreground = askNumber(master, TIOCGPGRP) ?? 0
-  const inFront = members.find(({ pid }) => Number(readStat(pid)[STAT_GROUP]) === foreground)
+  const inFront = [...members.map(({ pid }) => pid), ...zombiesOf(tree)].find((pid) => groupOf(pid) === foreground)
   if (inFront === undefined && isForkedSince(foreground, tree)) return { session: leader.innerPid, foreground }
   if (inFront === undefined)
     throw refused(master, number, `session ${session}, with a process group in the foreground that has ended (${foreground})`)
-  return { session: leader.innerPid, foreground: innermost(readStatus(inFront.pid), 'NSpgid') }
+  return { session: leader.innerPid, foreground: innermost(readStatus(inFront), 'NSpgid') }
+}
+
+/** A command that its shell has not heard the end of is in the foreground still. */
+function zombiesOf({ processes }: SeenTree): number[] {
+  const living = new Set(processes.map(({ pid }) => pid))
+  return processes.flatMap(({ pid }) => childrenOf(pid)).filter((pid) => !living.has(pid) && isOver(pid))
+}
+
+/** Undefined for one that was reaped meanwhile. */
+function groupOf(pid: number): number | undefined {
+  try {
+    return Number(readStat(pid)[STAT_GROUP])
+  } catch {
+    return undefined
+  }
 }
 
 /** As each command of a shell is, while the tree runs. */
