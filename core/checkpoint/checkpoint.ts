@@ -146,7 +146,7 @@ function look(surveyed: Tree, options: CheckpointOptions, last: boolean): Rehear
     })
   // Of all processes that there are, the most expensive look: not as long as another one is taken anyway.
   if (!last) refusals.throw()
-  refusals.gather(() => refuseSharedOutside(tree, init))
+  refusals.gather(() => refuseSharedOutside(tree))
   refusals.throw()
   const pageFile = new PageFile()
   pageFile.reserve(pageBytes)

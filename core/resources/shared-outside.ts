@@ -13,6 +13,7 @@ import { isMessageQueue } from './mqueue/recognition.js'
 import { O_ACCMODE, O_PATH, O_RDONLY, S_IFMT, S_IFREG } from './open-flags.js'
 import { Refusals } from './refusal.js'
 import type { Support } from './support.js'
+import { isOutside } from './tree-now.js'
 import { isSegment } from './sysv-segment.js'
 
 export const support: Support = {
@@ -47,20 +48,18 @@ interface SharedFile extends Shared {
 
 /**
  * One pass over all other processes, where there is anything to look for.
- * @param init whose descendants are the tree, where it is all of them
  * @throws UnsupportedError THAW_SHARED_OUTSIDE
  */
-export function refuseSharedOutside(tree: SeenTree, init?: number): void {
+export function refuseSharedOutside(tree: SeenTree): void {
   const search = new Search(tree)
   if (search.isEmpty) return
   const inside = new Set(tree.processes.map(({ pid }) => pid))
-  const above = init === undefined ? inside : new Set([...inside, init])
   const refusals = new Refusals()
   for (const pid of readdirSync('/proc').map(Number)) {
     if (!(pid > 0) || inside.has(pid)) continue
     const found = search.in(pid)
     // Who was forked meanwhile is of the tree, too.
-    if (found.length > 0 && !isBelow(pid, above)) for (const shared of found) refusals.add(refused(shared, pid))
+    if (found.length > 0 && isOutside(pid, tree)) for (const shared of found) refusals.add(refused(shared, pid))
   }
   refusals.throw()
 }
@@ -193,16 +192,6 @@ function find(sorted: readonly SeenDescription[], pid: number, fd: number): Seen
     else high = middle
   }
   return undefined
-}
-
-function isBelow(pid: number, above: ReadonlySet<number>): boolean {
-  try {
-    for (let at = pid; at > 0; at = Number(field(readStatus(at), 'PPid'))) if (above.has(at)) return true
-  } catch {
-    // It has ended, and nothing is shared with it any more.
-    return true
-  }
-  return false
 }
 
 function refused({ process: { pid, name }, what }: Shared, outside: number): UnsupportedError {

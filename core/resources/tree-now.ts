@@ -14,8 +14,11 @@ export function findOutside(tree: SeenTree, holds: (pid: number) => boolean): nu
   const inside = new Set([process.pid, ...tree.processes.map(({ pid }) => pid)])
   return readdirSync('/proc')
     .map(Number)
-    .find((pid) => pid > 0 && !inside.has(pid) && holds(pid) && !isOfTree(pid, tree) && isThere(pid))
+    .find((pid) => pid > 0 && !inside.has(pid) && holds(pid) && isOutside(pid, tree))
 }
+
+/** Of who is gone, nothing is anybody's any more. */
+export const isOutside = (pid: number, tree: SeenTree): boolean => !isOfTree(pid, tree) && isThere(pid)
 
 const isThere = (pid: number): boolean => existsSync(`/proc/${pid}`)
 
