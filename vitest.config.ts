@@ -6,8 +6,8 @@ export default defineConfig({
     include: ['tests/**/*.test.ts'],
     exclude: ['**/node_modules/**', 'tests/**/outer/**'],
     pool: 'forks',
-    // Tests start and stop real processes, and wait for them: three files beside each other keep two processors busy.
-    maxWorkers: 3,
+    // Tests start, stop and measure real processes: two files beside each other are as many as small machines carry.
+    maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 120_000,
     retry: 0,
