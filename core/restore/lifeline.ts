@@ -25,11 +25,6 @@ export function emitLifeline(program: Program, planning: Planning, parentPid: nu
   })
 }
 
-/** When nothing can fail any more, and before a parent may end: what the process had itself, takes its place. */
-export function emitEndOfLifeline(program: Program, { parentDeathSignal }: ThreadModel): void {
-  program.call('prctl', [PR_SET_PDEATHSIG, parentDeathSignal, 0, 0, 0])
-}
-
 /** The helper that forked the first process may not have ended yet; only then the parent is the sandbox's init, or the process that adopts it. */
 export function emitAdoption(program: Program, { helperPid }: Planning): void {
   const look = program.here
@@ -37,4 +32,37 @@ export function emitAdoption(program: Program, { helperPid }: Planning): void {
   program.call('sched_yield')
   program.jump(look)
   adopted.target = program.here
+}
+
+/** When nothing can fail any more. */
+export class EndOfLifelines {
+  readonly #planning: Planning
+  /** How many of the others have let go of theirs, and whether all have. */
+  readonly #free: bigint
+  readonly #leave: bigint
+  /** Those that are to stop are awaited by their parents. */
+  readonly #waiting: number
+
+  constructor(planning: Planning) {
+    this.#planning = planning
+    ;[this.#free, this.#leave] = [planning.shared.word(), planning.shared.word()]
+    this.#waiting = planning.image.processes.filter(({ stopped }, i) => i > 0 && !stopped).length
+  }
+
+  /** What the process had itself takes its place. */
+  emit(program: Program, { parentDeathSignal }: ThreadModel): void {
+    if (hasLifelines(this.#planning)) program.call('prctl', [PR_SET_PDEATHSIG, parentDeathSignal, 0, 0, 0])
+  }
+
+  /** Whoever runs may end at once, which is to be no end of what it has forked. */
+  emitAwait(program: Program, isFirst: boolean): void {
+    if (!hasLifelines(this.#planning)) return
+    if (isFirst) {
+      program.waitFor(this.#free, this.#waiting)
+      program.add(this.#leave, 1)
+    } else {
+      program.add(this.#free, 1, this.#waiting)
+      program.waitFor(this.#leave, 1)
+    }
+  }
 }

@@ -34,7 +34,7 @@ import { Forks } from './forks.js'
 import { Groups } from './groups.js'
 import { emitForkedLayout, emitForkedMemory, emitForks, emitStrange } from './forked-memory.js'
 import type { Planning } from './planning.js'
-import { emitAdoption, emitEndOfLifeline, emitLifeline, hasLifelines } from './lifeline.js'
+import { emitAdoption, emitLifeline, EndOfLifelines, hasLifelines } from './lifeline.js'
 import { emitAllMade } from './remover.js'
 import { keysOf } from './template-program.js'
 import { emitOwnMemory } from './own-memory.js'
@@ -50,14 +50,12 @@ export class Processes {
   readonly #descriptors: Descriptors
   readonly #groups: Groups
   readonly #forks: Forks
+  readonly #ends: EndOfLifelines
   /** How many of the others stand at the gate, and are done with what is behind it; whether they may pass, and leave. */
   readonly #ready: bigint
   readonly #go: bigint
   readonly #done: bigint
   readonly #release: bigint
-  /** How many of the others have let go of their lifelines, and whether all have. */
-  readonly #free: bigint
-  readonly #leave: bigint
   readonly #others: number
   /** How many of the others are as far as descriptors need that lead to tasks, and whether these are there. */
   readonly #complete: bigint
@@ -72,7 +70,7 @@ export class Processes {
     const { shared } = planning
     ;[this.#ready, this.#go, this.#done, this.#release] = [shared.word(), shared.word(), shared.word(), shared.word()]
     ;[this.#complete, this.#opened] = [shared.word(), shared.word()]
-    ;[this.#free, this.#leave] = [shared.word(), shared.word()]
+    this.#ends = new EndOfLifelines(planning)
     this.#met = Array.from({ length: this.#descriptors.lateTurns }, () => shared.word())
     this.#groups = new Groups(planning)
     this.#forks = new Forks(planning, (program, member) => this.#emitMember(program, member))
@@ -219,41 +217,25 @@ export class Processes {
   /** Closes the status stream with the rest: its end of file tells the engine that the tree runs. */
   #emitLeaving(program: Program, index: number, { stopped }: ProcessModel, leader: ThreadModel): void {
     const close = (): unknown => program.call('close_range', [this.#planning.serviceBase, HIGHEST_FD, 0])
-    const endLifeline = (): void => {
-      if (hasLifelines(this.#planning)) emitEndOfLifeline(program, leader)
-    }
     if (index > 0) {
       close()
       program.add(this.#done, 1, this.#others)
       // One that is to stop does so while its parent waits for it, and goes on when somebody says so.
-      if (stopped) return endLifeline()
+      if (stopped) return this.#ends.emit(program, leader)
       program.waitFor(this.#release, 1)
-      endLifeline()
-      this.#awaitEndOfLifelines(program, index)
+      this.#ends.emit(program, leader)
+      this.#ends.emitAwait(program, false)
       return
     }
     if (this.#others > 0) program.waitFor(this.#done, this.#others)
     // From here on it runs, whoever is killed.
-    endLifeline()
+    this.#ends.emit(program, leader)
     emitAllMade(program, this.#planning)
     if (this.#others > 0) {
       program.add(this.#release, 1)
-      this.#awaitEndOfLifelines(program, index)
+      this.#ends.emitAwait(program, true)
     }
     close()
-  }
-
-  /** Whoever runs may end at once, which is to be no end of what it has forked. */
-  #awaitEndOfLifelines(program: Program, index: number): void {
-    if (!hasLifelines(this.#planning)) return
-    const waiting = this.#planning.image.processes.filter(({ stopped }, i) => i > 0 && !stopped).length
-    if (index > 0) {
-      program.add(this.#free, 1, waiting)
-      program.waitFor(this.#leave, 1)
-    } else {
-      program.waitFor(this.#free, waiting)
-      program.add(this.#leave, 1)
-    }
   }
 
   /** Those that stayed in the session that this process leaves come first. */
