@@ -49,11 +49,15 @@ export interface OuterProcess {
 export class OuterProject implements AsyncDisposable {
   readonly folder: string
   readonly #version: Version
+  /** Beside the folder, which Vitest watches: a Vitest that is killed leaves its files there. */
+  readonly #temporary: string
 
   constructor(version: Version) {
     mkdirSync(join(ROOT, 'build/outer'), { recursive: true })
     this.folder = mkdtempSync(join(ROOT, 'build/outer', `${version}-`))
     this.#version = version
+    this.#temporary = `${this.folder}.tmp`
+    mkdirSync(this.#temporary)
     cpSync(FILES, this.folder, { recursive: true })
     writeFileSync(join(this.folder, 'package.json'), '{ "type": "module" }')
     // A copy, not a link: through a link, the package would find this repository's Vitest and not the project's.
@@ -83,14 +87,14 @@ export class OuterProject implements AsyncDisposable {
 
   /** Like `run`, by another user, who then owns the project. */
   async runAs(id: number, ...args: string[]): Promise<Outcome> {
-    await execa('chown', ['-hR', `${id}:${id}`, this.folder])
+    await execa('chown', ['-hR', `${id}:${id}`, this.folder, this.#temporary])
     const { exitCode, all } = await this.#vitest(['run', '--reporter=default', ...args], { uid: id, gid: id })
     return { exitCode, text: all, tests: [] }
   }
 
   #vitest(args: readonly string[], options: { stdin?: 'pipe'; uid?: number; gid?: number } = {}) {
     const vitest = join(ROOT, 'node_modules', this.#version, 'vitest.mjs')
-    const env = { ...clean(process.env), THAW_OUTER: this.folder, NO_COLOR: '1' }
+    const env = { ...clean(process.env), THAW_OUTER: this.folder, TMPDIR: this.#temporary, NO_COLOR: '1' }
     return execa(process.execPath, [vitest, ...args], { ...OPTIONS, cwd: this.folder, env, ...options })
   }
 
@@ -138,7 +142,7 @@ export class OuterProject implements AsyncDisposable {
       }
     }
     await this.leftovers(1000)
-    rmSync(this.folder, { recursive: true, force: true })
+    for (const folder of [this.folder, this.#temporary]) rmSync(folder, { recursive: true, force: true })
   }
 
   /** Of the last run. */
