@@ -98,13 +98,13 @@ interface Rehearsed extends Disposable {
 
 /**
  * Collects everything that can be seen of a running tree and throws it away: what is not carried is refused here, before the freeze.
- * What is looked at moves, so that a descriptor may be gone again, or look like something that it is not: a second look tells, with those
- * who were forked since the first.
+ * What is looked at moves, so that a descriptor or a thread may be gone again, or look like something that it is not: a second look tells, with
+ * those who were forked since the first.
  */
 function rehearse(tree: Tree, options: CheckpointOptions): Rehearsed {
   for (let looks = 1, ends = 0; ;) {
     try {
-      if (looks > 1) tree.survey()
+      tree.survey()
       return look(tree, options, looks > 1)
     } catch (error) {
       // That somebody has ended explains it.
@@ -124,11 +124,11 @@ const unasked = { frozen: false, keepContent: () => undefined, askInside: () => 
 function look(surveyed: Tree, options: CheckpointOptions, last: boolean): Rehearsed {
   const { processes, init } = surveyed
   const refusals = new Refusals()
-  const zombies = refusals.gather(() => surveyed.zombies()) ?? []
-  const outside = outsideSessions(processes, zombies, options.shellJob ?? false)
+  const zombies = refusals.gather(() => surveyed.zombies())
+  // A session may be led by a zombie that is refused.
+  if (zombies !== undefined) refusals.gather(() => rehearseSessions(processes, zombies, options.shellJob ?? false))
   using seen = seeDescriptors(processes)
   const tree = seenTree(processes, seen, { ...unasked, init, options: { tcp: options.tcp ?? 'refuse' } }, [])
-  refusals.gather(() => rehearseSessions(processes, zombies, outside))
   refusals.gather(() => collectDescriptions(tree))
   refusals.gather(() => refuseBeyondLimit(tree, seen.descriptors))
   refusals.gather(() => collectSegments(tree))
@@ -148,8 +148,7 @@ function look(surveyed: Tree, options: CheckpointOptions, last: boolean): Rehear
   if (!last) refusals.throw()
   refusals.gather(() => refuseSharedOutside(tree))
   refusals.throw()
-  const pageFile = new PageFile()
-  pageFile.reserve(pageBytes)
+  const pageFile = PageFile.reserving(pageBytes)
   return { gadgets, pageFile, [Symbol.dispose]: () => pageFile[Symbol.dispose]() }
 }
 

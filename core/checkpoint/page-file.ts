@@ -28,8 +28,15 @@ export class PageFile implements Disposable {
   }
 
   /** Before the freeze. @param sizeBytes what is expected */
-  reserve(sizeBytes: bigint): void {
-    this.#map(sizeBytes + sizeBytes / 16n + SLACK_BYTES)
+  static reserving(sizeBytes: bigint): PageFile {
+    const file = new PageFile()
+    try {
+      file.#map(sizeBytes + sizeBytes / 16n + SLACK_BYTES)
+      return file
+    } catch (error) {
+      file[Symbol.dispose]()
+      throw error
+    }
   }
 
   #map(sizeBytes: bigint): void {
@@ -61,9 +68,17 @@ export class PageFile implements Disposable {
     if (plain.length < pages.length) for (const range of pages) if (!readable(range.start)) this.#copyUnreadable(memFd, range)
   }
 
-  /** Everything that was begun is copied. */
+  /** Everything that was begun is copied, or has failed: nothing writes to the mapping any more. */
   finish(): void {
-    for (const reading of this.#readings.splice(0)) native.finishReading(reading)
+    const failures: unknown[] = []
+    for (const reading of this.#readings.splice(0)) {
+      try {
+        native.finishReading(reading)
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    if (failures.length > 0) throw failures[0]
   }
 
   #copyUnreadable(memFd: number, { start, pageCount, fileOffset }: PageRange): void {

@@ -77,13 +77,14 @@ export function collectProcess(
     step('mappings')
     const lines = tree.mappingsOf(target)
     const mappings = collectMappings(target, tree)
-    step('page tables')
-    const scan = scanPages(pagemapFd, mappings, collection.end)
-    collection.sharedMemories.note(target, mappings, lines, scan.guards)
     const frozen = seized.tids.map((tid) => {
       const state = prepareThread(tid, lines, memFd, seized.stopSignal ?? SIGTRAP)
       return { ...state, registers: asFirstMade(state.registers, seized.sleepOf(tid).call) }
     })
+    step('page tables')
+    // Not before: the threads have gone on a little.
+    const scan = scanPages(pagemapFd, mappings, collection.end)
+    collection.sharedMemories.note(target, mappings, lines, scan.guards)
     const limits = frozen.map((state) => timeLimitIn(state, seized, memFd, lines))
     const states = frozen.map((state, i) => unnoticed(state, limits[i], memFd))
     const [leaderState, ...otherStates] = states

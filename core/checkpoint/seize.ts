@@ -193,8 +193,13 @@ function awaitDeath(tid: number): void {
 
 /** Thread ids of a process, the leader first; without those that work for the kernel on io_uring requests, which cannot be stopped. */
 export function threadsOf(pid: number): number[] {
-  const tids = readdirSync(`/proc/${pid}/task`).map(Number)
-  return [pid, ...tids.filter((tid) => tid !== pid && !isKernelWorker(pid, tid)).sort((a, b) => a - b)]
+  // A listing ends at a thread that ends as it is listed. Of those that are stopped none does, but those that work for the kernel may.
+  for (let before: string | undefined; ;) {
+    const tids = readdirSync(`/proc/${pid}/task`).map(Number)
+    const own = tids.filter((tid) => tid === pid || !isKernelWorker(pid, tid))
+    if (own.length === tids.length || tids.join() === before) return [pid, ...own.filter((tid) => tid !== pid).sort((a, b) => a - b)]
+    before = tids.join()
+  }
 }
 
 function isKernelWorker(pid: number, tid: number): boolean {

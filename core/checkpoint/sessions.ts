@@ -7,6 +7,7 @@ import { UnsupportedError } from '../errors.js'
 import type { ZombieModel } from '../image/model.js'
 import { field, innermost, readStatus } from '../proc/status.js'
 import type { SeenProcess } from '../resources/description.js'
+import { Refusals } from '../resources/refusal.js'
 import type { Support } from '../resources/support.js'
 import { familyOf } from '../restore/family.js'
 import type { Relations } from '../restore/family.js'
@@ -17,17 +18,19 @@ export const support: Support = {
   refused: { THAW_SHELL_JOB: 'a session led from outside the tree (without `--shell-job`)' },
 }
 
-/** Sessions that somebody outside of the tree leads, as the tree knows them. @throws UnsupportedError unless `shellJob` accepts them */
+/** Sessions that somebody outside of the tree leads, as the tree knows them. @throws UnsupportedError that names all, unless `shellJob` accepts them */
 export function outsideSessions(processes: readonly SeenProcess[], zombies: readonly ZombieModel[], shellJob: boolean): Set<number> {
   const own = new Set([...processes.map(({ innerPid }) => innerPid), ...zombies.map(({ pid }) => pid)])
   const outside = new Set<number>()
+  const refusals = new Refusals()
   for (const process of processes) {
     const status = readStatus(process.pid)
     const session = innermost(status, 'NSsid')
-    if (own.has(session) || (session !== 0 && !isThere(status))) continue
-    if (!shellJob) throw ledFromOutside(process, session)
+    if (own.has(session) || outside.has(session) || (session !== 0 && !isThere(status))) continue
     outside.add(session)
+    if (!shellJob) refusals.add(ledFromOutside(process, session))
   }
+  refusals.throw()
   return outside
 }
 
@@ -52,8 +55,9 @@ export function adoptSessions({ processes, zombies }: Relations, outside: Readon
   }
 }
 
-/** Of a tree that runs on. @throws UnsupportedError THAW_SESSION, THAW_GROUP */
-export function rehearseSessions(processes: readonly SeenProcess[], zombies: readonly ZombieModel[], outside: ReadonlySet<number>): void {
+/** Of a tree that runs on. @throws UnsupportedError THAW_SHELL_JOB, THAW_SESSION, THAW_GROUP */
+export function rehearseSessions(processes: readonly SeenProcess[], zombies: readonly ZombieModel[], shellJob: boolean): void {
+  const outside = outsideSessions(processes, zombies, shellJob)
   const pids = new Map(processes.map(({ pid, innerPid }) => [pid, innerPid]))
   const related = processes.map(({ pid, innerPid }) => {
     const status = readStatus(pid)

@@ -16,6 +16,7 @@ export const support: Support = {
   carried: 'registers with extended state, interrupted calls',
   conditions: [
     'A call with a time limit that the freeze interrupted goes on for what was left of it, which the kernel does not tell: it follows from when the thread last ran (`/proc/PID/task/TID/sched`; a millisecond or two off, more only where a hypervisor took the processor away). Where that cannot be read, where the thread had been woken and gone back to sleep in the call, and where the call had been interrupted before (by a debugger, or an earlier checkpoint of the same process), the limit counts from then on: the call ends late, never early. The register that held the limit holds what was left, or points below the stack, once the call returns; of calls that Linux itself would end with EINTR (`epoll_wait`, `sigtimedwait`), in the original too.',
+    'A signal that waits because the mask of a call holds it back (`sigsuspend`, `ppoll`, `pselect`, `epoll_pwait`) is handled at once, as after any stop by a debugger, and the call ends with EINTR; in the original, too.',
     'Calls limited by their socket (`SO_RCVTIMEO`, `SO_SNDTIMEO`) begin anew with all of it.',
   ],
 }

@@ -5,6 +5,7 @@
 import { closeSync, existsSync, readFileSync, readdirSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import { rootHolder } from '../proc/root.js'
+import { readStat } from '../proc/status.js'
 import { O_CLOEXEC, O_RDONLY } from '../resources/open-flags.js'
 import type { Support } from '../resources/support.js'
 import { howToEnter, namespace, nsenter, refuseClosed } from './survey-entry.js'
@@ -24,6 +25,8 @@ export const support: Support = {
 
 const KCMP_FILES = 2
 const KCMP_FS = 3
+const STAT_FLAGS = 9 - 3
+const PF_EXITING = 4
 
 export function refuseNamespaces(pid: number, refuse: Refuse): void {
   if (namespace(pid, 'user') !== namespace(process.pid, 'user'))
@@ -80,9 +83,8 @@ export function refuseUnsharedThreads(pid: number, refuse: Refuse): void {
     .map(Number)
     .filter((other) => other !== pid)) {
     try {
-      if (native.kcmp(pid, tid, KCMP_FILES, 0, 0) !== 0) refuse('THAW_THREAD_FILES', `its thread ${tid} has a descriptor table of its own.`)
-      if (native.kcmp(pid, tid, KCMP_FS, 0, 0) !== 0)
-        refuse('THAW_THREAD_FS', `its thread ${tid} has a working directory and root of its own.`)
+      if (isOther(pid, tid, KCMP_FILES)) refuse('THAW_THREAD_FILES', `its thread ${tid} has a descriptor table of its own.`)
+      if (isOther(pid, tid, KCMP_FS)) refuse('THAW_THREAD_FS', `its thread ${tid} has a working directory and root of its own.`)
       const own = namespacesOf(pid, tid)
       if (own !== undefined && all !== undefined && [...all].join() !== [...own].join())
         refuse('THAW_THREAD_NAMESPACE', `its thread ${tid} lives in other namespaces.`)
@@ -92,6 +94,10 @@ export function refuseUnsharedThreads(pid: number, refuse: Refuse): void {
     }
   }
 }
+
+/** One that is about to end has let go of both already. */
+const isOther = (pid: number, tid: number, kind: number): boolean =>
+  native.kcmp(pid, tid, kind, 0, 0) !== 0 && (Number(readStat(pid, tid)[STAT_FLAGS]) & PF_EXITING) === 0
 
 const isSubset = (some: readonly string[], all: readonly string[]): boolean => some.every((one) => all.includes(one))
 

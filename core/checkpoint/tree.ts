@@ -1,11 +1,11 @@
 /** Which processes a checkpoint takes, and what they are to each other. */
-import { closeSync, existsSync } from 'node:fs'
+import { closeSync, existsSync, readlinkSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import type { SystemError } from '../../native/index.js'
 import { CheckpointError, ThawError, UnsupportedError } from '../errors.js'
 import type { ZombieModel } from '../image/model.js'
 import { field, innermost, readStat, readStatus } from '../proc/status.js'
-import { childrenOf, isOver, treeBelow } from '../proc/tree.js'
+import { childrenOf, isOver, isZombie, treeBelow } from '../proc/tree.js'
 import type { SeenProcess } from '../resources/description.js'
 import { hasDumpedCore } from '../resources/ending.js'
 import { Refusals } from '../resources/refusal.js'
@@ -37,6 +37,8 @@ export type TreeRoot = number | { readonly belowInit: number }
 /** A tree that forks faster than this many passes can catch is given up, unharmed. */
 const MOST_PASSES = 64
 const END_PAUSE_MS = 1
+const TO_END_NS = 5_000_000_000n
+const CLOCK_MONOTONIC = 1
 
 /** Who waits in vfork waits for moments, or for good. */
 const MOST_VFORK_LOOKS = 50
@@ -65,15 +67,8 @@ export class Tree implements Disposable {
   /** Whose namespaces were compared: it takes too long to be done again in the freeze. */
   readonly #compared = new Set<number>()
 
-  /** Looks at every process, without stopping any. @throws UnsupportedError like `survey` */
   constructor(root: TreeRoot) {
     this.#root = root
-    try {
-      this.survey()
-    } catch (error) {
-      this[Symbol.dispose]()
-      throw error
-    }
   }
 
   /** The init of the sandbox, where the tree is all that is below it. */
@@ -86,7 +81,12 @@ export class Tree implements Disposable {
     return [...this.#processes.values()]
   }
 
-  /** Of a tree that runs: all that is there by now. @throws UnsupportedError that names all that cannot be carried */
+  /** Whether there is no tree without it: what was started in a sandbox may end at any time. */
+  #must(pid: number): boolean {
+    return pid === this.#root
+  }
+
+  /** Looks at every process that is there by now, without stopping any. @throws UnsupportedError that names all that cannot be carried */
   survey(): void {
     const roots = rootsOf(this.#root)
     for (let looks = 1; ; looks++) {
@@ -107,25 +107,24 @@ export class Tree implements Disposable {
     }
   }
 
-  /** Undefined for a process below a root that has ended: what is left of it is told by `zombies`. */
+  /** Undefined for a process that has ended: what is left of it is told by `zombies`. */
   #see(pid: number, isRoot: boolean): SeenProcess | undefined {
     const known = this.#processes.get(pid)
     if (known !== undefined) return known
     try {
-      if (!isRoot && isOver(pid) && childrenOf(pid).length === 0) return undefined
+      if (!this.#must(pid) && isOver(pid) && childrenOf(pid).length === 0) return undefined
       const seen = surveyProcess(pid, isRoot ? 0 : Number(field(readStatus(pid), 'PPid')))
       this.#processes.set(pid, seen)
       return seen
     } catch (error) {
-      if (!isRoot && (isOver(pid) || isEnd(error))) return undefined
+      if (!this.#must(pid) && (isOver(pid) || isEnd(error))) return undefined
       throw error
     }
   }
 
   /** Of a tree that runs on: who has ended since it was seen. @returns whether there was anybody */
   forgetEnded(): boolean {
-    const roots = rootsOf(this.#root)
-    const ended = this.processes.filter((seen) => !roots.includes(seen.pid) && hasEnded(seen))
+    const ended = this.processes.filter((seen) => !this.#must(seen.pid) && hasEnded(seen))
     for (const { pid, pidfd } of ended) {
       closeSync(pidfd)
       this.#processes.delete(pid)
@@ -133,17 +132,29 @@ export class Tree implements Disposable {
     return ended.length > 0
   }
 
-  /** Freezes all of it: again and again, until a pass finds nobody who is not frozen. The caller releases what `seized` then holds. */
+  /**
+   * Freezes all of it: until two passes in a row find nobody who is not frozen. Who ends while the tree is listed hands its children on to one whose own
+   * were listed before, where the next pass finds them; and who is reaped then has a listing skip another one: only who was a zombie before a pass, and is
+   * one after it, hides nobody. The caller releases what `seized` then holds.
+   */
   seize(seized: SeizedTree): void {
-    for (let pass = 0; pass < MOST_PASSES; pass++) {
+    const zombies = new Set<number>()
+    const until = native.clockGettime(CLOCK_MONOTONIC) + TO_END_NS
+    for (let pass = 0, isQuiet = false; pass < MOST_PASSES;) {
       const roots = rootsOf(this.#root)
-      const fresh = treeBelow(roots).filter((pid) => !seized.has(pid) && !(isOver(pid) && !roots.includes(pid)))
-      if (fresh.length === 0) return this.#settle(seized)
+      const listed = treeBelow(roots)
+      const fresh = listed.filter((pid) => !seized.has(pid) && !(zombies.has(pid) && isZombie(pid)))
+      if (fresh.length === 0 && isQuiet) return this.#settle(seized, listed)
+      isQuiet = fresh.length === 0
       for (const pid of fresh) {
-        if (this.#see(pid, roots.includes(pid)) !== undefined) seized.seize(pid, roots.includes(pid))
+        const isRoot = roots.includes(pid)
+        if (!this.#must(pid) && isZombie(pid)) zombies.add(pid)
+        else if (this.#see(pid, isRoot) !== undefined) seized.seize(pid, this.#must(pid))
       }
-      // Who is neither there nor gone is about to end.
-      if (!fresh.some((pid) => seized.has(pid))) pause(END_PAUSE_MS)
+      // Neither there nor gone: it takes as long to end as it has memory to give back.
+      const ending = fresh.some((pid) => !seized.has(pid) && !isOver(pid))
+      if (ending) pause(END_PAUSE_MS)
+      if (!ending || native.clockGettime(CLOCK_MONOTONIC) > until) pass++
     }
     throw new CheckpointError(
       'THAW_PROCESSES_FLEE',
@@ -151,9 +162,8 @@ export class Tree implements Disposable {
     )
   }
 
-  /** Forgets who was there at the survey and has ended since. What is left is in the order of the frozen tree. */
-  #settle(seized: SeizedTree): void {
-    const order = treeBelow(rootsOf(this.#root))
+  /** Forgets who was there at the survey and has ended since. @param order of the frozen tree, in which the rest is left */
+  #settle(seized: SeizedTree, order: readonly number[]): void {
     for (const [pid, { pidfd }] of this.#processes) {
       if (order.includes(pid) && seized.has(pid)) continue
       closeSync(pidfd)
@@ -207,6 +217,12 @@ function zombie(pid: number, parent: SeenProcess): ZombieModel | undefined {
 function zombieThere(pid: number, parent: SeenProcess): ZombieModel {
   const status = readStatus(pid)
   const name = field(status, 'Name')
+  if (!tellsStatus(pid))
+    throw new UnsupportedError(
+      'THAW_NO_PTRACE',
+      `Cannot checkpoint pid ${parent.pid} (${parent.name}): its child ${pid} (${name}) has ended and waits to be reaped, and this user is not told with which status, as it ran as another one. Run as root.`,
+      { pid },
+    )
   const exit = Number(readStat(pid)[STAT_EXIT_CODE])
   if (hasDumpedCore(exit))
     throw new UnsupportedError(
@@ -223,6 +239,16 @@ function zombieThere(pid: number, parent: SeenProcess): ZombieModel {
     name,
     status: exit,
   }
+}
+
+/** The kernel shows a status of 0 to who may not look at the process (fs/proc/array.c), which a link tells: a zombie's own leads nowhere. */
+function tellsStatus(pid: number): boolean {
+  try {
+    readlinkSync(`/proc/${pid}/cwd`)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'EACCES'
+  }
+  return true
 }
 
 /** Processes whose threads all stand in ptrace-stop. */

@@ -30,11 +30,17 @@ export function treeBelow(roots: readonly number[]): number[] {
 }
 
 /** Whether a process is gone, or has ended and waits to be reaped. One whose first thread has ended while others go on is not over. */
-export function isOver(pid: number): boolean {
+export const isOver = (pid: number): boolean => hasEnded(pid) ?? true
+
+/** Whether a process has ended and waits to be reaped: it has no children any more. */
+export const isZombie = (pid: number): boolean => hasEnded(pid) ?? false
+
+/** Undefined for one that is gone. */
+function hasEnded(pid: number): boolean | undefined {
   try {
     return readStat(pid)[0] === 'Z' && readdirSync(`/proc/${pid}/task`).length <= 1
   } catch (error) {
-    if (isGone(error)) return true
+    if (isGone(error)) return undefined
     throw error
   }
 }

@@ -18,6 +18,9 @@ import type { Support } from './support.js'
 
 export const support: Support = {
   topic: 'descriptors',
+  conditions: [
+    'What is made anew (pipes, sockets, memfds, files without a name, those on the /dev/shm of a sandbox) has other inode numbers, and was changed (`st_ctime`) then.',
+  ],
   refused: { THAW_DESCRIPTOR: 'devices, sockets of other families and protocols' },
 }
 

@@ -8,6 +8,8 @@ import { FixtureProgram } from '../fixtures/program.ts'
 afterAll(closeCheckpointPool)
 
 const TIMES = 20
+/** Of fleeing.c: each has one process at a time, or two. */
+const CHAINS = 3
 
 test.for(['coming-and-going', 'passing-children'])('%s is frozen at any time, runs on, and its copy does', async (name, { skip }) => {
   await using program = await FixtureProgram.start(name)
@@ -21,5 +23,18 @@ test.for(['coming-and-going', 'passing-children'])('%s is frozen at any time, ru
   const nothing = openSync('/dev/null', 'r+')
   await using _copy = await template.spawn({ stdio: [nothing, nothing, nothing] })
   closeSync(nothing)
+  expect(await program.check()).toEqual(['ok'])
+})
+
+test('a tree whose processes start the next one and end, faster than they can be stopped, is taken whole or given up, and runs on', async () => {
+  await using program = await FixtureProgram.start('fleeing')
+  for (let i = 0; i < TIMES; i++) {
+    try {
+      await using image = (await checkpoint(program.pid)).image
+      expect(image.model.processes.length).toBeGreaterThanOrEqual(1 + CHAINS)
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'THAW_PROCESSES_FLEE' })
+    }
+  }
   expect(await program.check()).toEqual(['ok'])
 })

@@ -65,6 +65,8 @@ const refused: Readonly<Record<string, string>> = {
   'lease-of-deleted': 'THAW_FILE_LOCK',
   'memory-policy': 'THAW_MEMORY_POLICY',
   'ended-leader': 'THAW_ZOMBIE',
+  'zombie-core': 'THAW_ZOMBIE_CORE',
+  'zombie-core-leader': 'THAW_ZOMBIE_CORE',
   'user-dispatch': 'THAW_USER_DISPATCH',
   'thread-dispatch': 'THAW_USER_DISPATCH',
   'exit-signal': 'THAW_EXIT_SIGNAL',

@@ -31,8 +31,8 @@ function placeOf(outer: number): Place {
   const status = readFileSync(`/proc/${outer}/status`, 'utf8')
   const id = (field: string): number => last(new RegExp(`^${field}:(.*)$`, 'm').exec(status)?.[1] ?? '')
   const words = readFileSync(`/proc/${outer}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()
-  // Nothing is left of the words of a zombie.
-  const command = words || `(${/^Name:\s+(.*)$/m.exec(status)?.[1]})`
+  // Nothing is left of the words of a zombie, and for a moment one that executes a program has none.
+  const command = /^State:\s+Z/m.test(status) ? `(${/^Name:\s+(.*)$/m.exec(status)?.[1]})` : words
   return { command, pid: id('NSpid'), group: id('NSpgid'), session: id('NSsid') }
 }
 
@@ -101,5 +101,16 @@ test.each(Object.entries(cases))('%s', async (_, { commands, processes }) => {
     await using second = await again.load(host, { network: 'new' })
     await using copyOfCopy = await second.spawn({ stdio: [nothing, nothing, nothing] })
     await expect.poll(() => placesIn(copyOfCopy.sandbox), { interval: 10, timeout: 10_000 }).toEqual(before)
+  }
+})
+
+test('commands and orphans that end while they are looked at are left out', async () => {
+  await using sandbox = await host.createSandbox({ network: 'new' })
+  await sandbox.start('sleep', ['1000'], { stdio: [nothing, nothing, nothing] })
+  await sandbox.start('sh', ['-c', 'while :; do (sleep 0.002 &); done'], { stdio: [nothing, nothing, nothing] })
+  for (let i = 0; i < 40; i++) {
+    await sandbox.start('true', [], { stdio: [nothing, nothing, nothing] })
+    await using image = (await checkpoint({ belowInit: sandbox.initPid })).image
+    expect(image.model.processes.map(({ threads }) => threads[0]?.name)).toEqual(expect.arrayContaining(['sleep', 'sh']))
   }
 })
