@@ -107,12 +107,15 @@ function rehearse(tree: Tree, options: CheckpointOptions): Rehearsed {
       tree.survey()
       return look(tree, options, looks > 1)
     } catch (error) {
-      // That somebody has ended explains it.
-      if (tree.forgetEnded() && ends++ < MOST_ENDS) continue
+      // That somebody has ended explains it, or that something was closed.
+      if ((tree.forgetEnded() || isOfWhatIsGone(error)) && ends++ < MOST_ENDS) continue
       if (looks++ >= (error instanceof UnsupportedError ? 2 : MOST_LOOKS)) throw error
     }
   }
 }
+
+const isOfWhatIsGone = (error: unknown): boolean =>
+  !(error instanceof ThawError) && ['ENOENT', 'ESRCH', 'EBADF'].includes((error as NodeJS.ErrnoException).code ?? '')
 
 const MOST_LOOKS = 5
 const MOST_ENDS = 64
