@@ -5,7 +5,7 @@
  */
 import { closeSync } from 'node:fs'
 import { native } from '../../native/index.js'
-import { CheckpointError, ThawError, UnsupportedError } from '../errors.js'
+import { CheckpointError, ThawError } from '../errors.js'
 import type { ImageModel } from '../image/model.js'
 import { currentMachine } from '../image/machine.js'
 import { IMAGE_VERSION } from '../image/version.js'
@@ -16,20 +16,18 @@ import { keepContents } from '../resources/kept-content.js'
 import type { KeptContent, PlacedContent } from '../resources/kept-content.js'
 import { closeSilently, takeConnections } from '../resources/tcp/silence.js'
 import { familyOf } from '../restore/family.js'
-import { refuseBeyondLimit } from '../restore/open-files.js'
 import { collectMemoryFiles } from '../resources/memory-files.js'
-import { Refusals } from '../resources/refusal.js'
 import { SharedMemories } from '../resources/shared-memory.js'
-import { refuseSharedOutside } from '../resources/shared-outside.js'
 import { collectQueues } from '../resources/sysv-queue.js'
 import { collectSemaphores } from '../resources/sysv-semaphores.js'
 import { collectSegments } from '../resources/sysv-segment.js'
 import { shareInherited } from './inherited-pages.js'
 import type { GadgetPlace } from './lent-gadgets.js'
-import { PageFile } from './page-file.js'
 import { Asked } from './questions.js'
-import { collectProcess, rehearseProcess } from './process.js'
-import { adoptSessions, outsideSessions, rehearseSessions } from './sessions.js'
+import { collectProcess } from './process.js'
+import { isOfWhatIsGone, rehearse } from './rehearsal.js'
+import type { Rehearsed } from './rehearsal.js'
+import { adoptSessions, outsideSessions } from './sessions.js'
 import { hasEnded, SeizedTree, Tree } from './tree.js'
 import type { TreeRoot } from './tree.js'
 
@@ -84,76 +82,20 @@ export async function checkpointTree(
     // A full disk has nothing to do with somebody who has just ended, in a tree that runs on.
     const tellsOfTask = !commits || (error as NodeJS.ErrnoException).code === 'ESRCH'
     const ended = tellsOfTask ? tree.processes.find(hasEnded) : undefined
-    throw ended === undefined ? error : endedMeanwhile(ended, error)
+    if (ended !== undefined) throw endedMeanwhile(ended, error)
+    throw tellsOfTask && isOfWhatIsGone(error) ? changedMeanwhile(error as Error) : error
   }
 }
 
 const endedMeanwhile = ({ pid, name }: SeenProcess, cause: unknown): CheckpointError =>
   new CheckpointError('THAW_PROCESS_DIED', `Cannot checkpoint pid ${pid} (${name}): it ended meanwhile.`, { pid, cause })
 
-interface Rehearsed extends Disposable {
-  readonly gadgets: ReadonlyMap<number, GadgetPlace>
-  readonly pageFile: PageFile
-}
-
-/**
- * Collects everything that can be seen of a running tree and throws it away: what is not carried is refused here, before the freeze.
- * What is looked at moves, so that a descriptor or a thread may be gone again, or look like something that it is not: a second look tells, with
- * those who were forked since the first.
- */
-function rehearse(tree: Tree, options: CheckpointOptions): Rehearsed {
-  for (let looks = 1, ends = 0; ;) {
-    try {
-      tree.survey()
-      return look(tree, options, looks > 1)
-    } catch (error) {
-      // That somebody has ended explains it, or that something was closed.
-      if ((tree.forgetEnded() || isOfWhatIsGone(error)) && ends++ < MOST_ENDS) continue
-      if (looks++ >= (error instanceof UnsupportedError ? 2 : MOST_LOOKS)) throw error
-    }
-  }
-}
-
-const isOfWhatIsGone = (error: unknown): boolean =>
-  !(error instanceof ThawError) && ['ENOENT', 'ESRCH', 'EBADF'].includes((error as NodeJS.ErrnoException).code ?? '')
-
-const MOST_LOOKS = 5
-const MOST_ENDS = 64
-
-/** Of a running tree, only what can be refused is of interest. */
-const unasked = { frozen: false, keepContent: () => undefined, askInside: () => undefined } as const
-
-/** @param last what is refused now is told: all of it */
-function look(surveyed: Tree, options: CheckpointOptions, last: boolean): Rehearsed {
-  const { processes, init } = surveyed
-  const refusals = new Refusals()
-  const zombies = refusals.gather(() => surveyed.zombies())
-  // A session may be led by a zombie that is refused.
-  if (zombies !== undefined) refusals.gather(() => rehearseSessions(processes, zombies, options.shellJob ?? false))
-  using seen = seeDescriptors(processes)
-  const tree = seenTree(processes, seen, { ...unasked, init, options: { tcp: options.tcp ?? 'refuse' } }, [])
-  refusals.gather(() => collectDescriptions(tree))
-  refusals.gather(() => refuseBeyondLimit(tree, seen.descriptors))
-  refusals.gather(() => collectSegments(tree))
-  refusals.gather(() => collectSemaphores(tree))
-  refusals.gather(() => collectQueues(tree))
-  refusals.gather(() => collectMemoryFiles(tree))
-  const gadgets = new Map<number, GadgetPlace>()
-  let pageBytes = 0n
-  let known: GadgetPlace | undefined
-  for (const process of processes)
-    refusals.gather(() => {
-      const rehearsal = rehearseProcess(process, tree, known)
-      gadgets.set(process.pid, (known = rehearsal.gadgets))
-      pageBytes += rehearsal.pageBytes
-    })
-  // Of all processes that there are, the most expensive look: not as long as another one is taken anyway.
-  if (!last) refusals.throw()
-  refusals.gather(() => refuseSharedOutside(tree))
-  refusals.throw()
-  const pageFile = PageFile.reserving(pageBytes)
-  return { gadgets, pageFile, [Symbol.dispose]: () => pageFile[Symbol.dispose]() }
-}
+const changedMeanwhile = (cause: Error): CheckpointError =>
+  new CheckpointError(
+    'THAW_TREE_CHANGED',
+    `Cannot checkpoint: a process or thread was gone, or had executed another program, before it could be read (${cause.message}). Checkpoint the tree when it has settled.`,
+    { cause },
+  )
 
 async function freezeAndRead(
   tree: Tree,
