@@ -1,19 +1,9 @@
 import { createHash } from 'node:crypto'
 import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { FixtureIdentity } from '../protocol/messages.js'
 import { mayCapture } from './captures.js'
 import type { Fixture } from './fixture.js'
-
-/** Frames from here on are not the user's. */
-const OF_THE_RUNNER = /node_modules\/(vite|vitest|@vitest)\b|\(node:/
-const FRAME = /(file:\/\/\/|\/)([^()]*?)(?:\?[^:]*)?(:\d+:\d+)\)?$/
-
-interface Place {
-  readonly file: string
-  /** Line and column. */
-  readonly at: string
-}
+import { placesIn } from './frames.js'
 
 /**
  * What makes a fixture the same one in all workers of a project. The same text in two files of a folder is the same fixture, so that a
@@ -23,20 +13,10 @@ interface Place {
 export function identify({ name, warmUp, definedAt }: Fixture, project: string): FixtureIdentity {
   const source = warmUp.toString()
   const sourceHash = createHash('sha256').update(source).digest('hex')
+  // Where it is defined, and from where that was called.
   const places = placesIn(definedAt)
   const [definition = ''] = places.map(({ file }) => file)
   if (!mayCapture(source)) return { project, name, file: definition, scope: dirname(definition), sourceHash, dependsOn: [] }
   const scope = places.map(({ file, at }) => file + at).join('\n')
   return { project, name, file: definition, scope, sourceHash, dependsOn: [...new Set(places.map(({ file }) => file))] }
-}
-
-/** Where it is defined, and from where that was called: in the user's files. */
-function placesIn(frames: string): readonly Place[] {
-  const lines = frames.split('\n')
-  const end = lines.findIndex((line) => OF_THE_RUNNER.test(line))
-  return lines.slice(0, end === -1 ? undefined : end).flatMap((line) => {
-    const [, root, path = '', at = ''] = FRAME.exec(line) ?? []
-    if (root === undefined) return []
-    return { file: root === '/' ? `/${path}` : fileURLToPath(`file:///${path}`), at }
-  })
 }
