@@ -37,10 +37,12 @@ export const udpSocket: DescriptionKind<unknown> = defineKind<UdpSocket>({
     carried: 'UDP sockets with their datagrams and multicast groups',
     conditions: [
       'An empty datagram that one checkpoint has seen in a queue is hidden from the next checkpoint of the same process (the kernel marks what was peeked at).',
+      'An interface for multicast that was set by its number (IP_MULTICAST_IF with struct ip_mreqn) is not seen, and lost; its address is carried.',
       'Outside a network of its own, restoring unread datagrams takes CAP_NET_RAW.',
     ],
     refused: {
-      THAW_UDP_QUEUE: 'datagrams of a port shared with other sockets, sent to a multicast group, or looked at before',
+      THAW_UDP_QUEUE:
+        'datagrams of a port shared with other sockets, sent to a multicast group, looked at before, or of which the socket asks how they came (IP_PKTINFO and the like)',
       THAW_UDP_PRIVILEGE: 'unread datagrams, without CAP_NET_RAW',
       THAW_UDP_ERROR: 'UDP sockets with an error to report',
       THAW_UDP_CORK: 'UDP sockets that hold back what they are to send',

@@ -62,6 +62,7 @@ const refused: Readonly<Record<string, string>> = {
   'unix-peeked': 'THAW_UNIX_PEEKED',
   'unix-peeked-record': 'THAW_UNIX_PEEKED',
   'udp-peeked': 'THAW_UDP_QUEUE',
+  'udp-original-address': 'THAW_UDP_QUEUE',
   'lease-of-deleted': 'THAW_FILE_LOCK',
   'memory-policy': 'THAW_MEMORY_POLICY',
   'ended-leader': 'THAW_ZOMBIE',

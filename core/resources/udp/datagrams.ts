@@ -23,8 +23,8 @@ const SO_REUSEADDR = 2
 const SO_REUSEPORT = 15
 /** Time stamps, drops, packet information, TTL, TOS, original address and their like, and segments: they tell of each datagram how it came. */
 const TELLING = new Set([
-  '1:29', '1:35', '1:37', '1:40', '0:6', '0:7', '0:8', '0:12', '0:13', '0:20', '0:23', '0:25', '41:49', '41:51', '41:53', '41:56', '41:58', '41:66',
-  '41:74', '41:77', '17:104',
+  '1:29', '1:35', '1:37', '1:40', '1:41', '1:63', '1:64', '1:65', '1:75', '1:82', '0:6', '0:7', '0:8', '0:12', '0:13', '0:18', '0:20', '0:23', '0:25',
+  '41:2', '41:3', '41:4', '41:5', '41:8', '41:11', '41:49', '41:51', '41:53', '41:56', '41:58', '41:66', '41:74', '41:77', '17:104',
 ]) // prettier-ignore
 
 /** @throws UnsupportedError for what could not be put back as it was */
