@@ -28,6 +28,7 @@ export const inetSocket: DescriptionKind<unknown> = defineKind<InetSocket>({
     conditions: [
       'Programs that choose among the sockets of a shared port (`SO_ATTACH_REUSEPORT_CBPF`, `SO_ATTACH_REUSEPORT_EBPF`) are lost: nothing tells of them.',
       'Lost, as the kernel takes and does not give back: an address to send from (IPV6_PKTINFO), labels of flows (IPV6_FLOWLABEL_MGR), anycast addresses (IPV6_JOIN_ANYCAST), the size of fragments (IPV6_MTU), policies (IP_XFRM_POLICY), keys of TCP (TCP_MD5SIG, TCP_AO_ADD_KEY), and a budget for polling (SO_BUSY_POLL_BUDGET). Numbers of time stamps (SOF_TIMESTAMPING_OPT_ID) start anew, and a saved first packet (TCP_SAVED_SYN) is gone.',
+      'That a TCP socket was shut down which never was connected is not seen, and lost.',
     ],
     refused: { THAW_SOCKET_FILTER: 'TCP sockets with a packet filter; eBPF filters of sockets' },
   },

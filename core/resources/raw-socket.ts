@@ -45,6 +45,7 @@ export const rawSocket: DescriptionKind<unknown> = defineKind<RawSocket>({
     conditions: [
       'Router alerts that an IPv6 raw socket asks for (IPV6_ROUTER_ALERT) are not seen, and lost; so are those of IPv4 where the kernel does not tell of them.',
       'That a raw socket has an interface for multicast by its number (IP_MULTICAST_IF with struct ip_mreqn), or routes multicast of IPv6 (MRT6_INIT) is not seen, and lost.',
+      'That a raw socket is shut down for writing is not seen, and lost.',
     ],
     refused: {
       THAW_RAW_QUEUE: 'raw sockets with something to read, an error to report, or something held back',

@@ -13,9 +13,11 @@ import { AF_INET, AF_INET6, IPPROTO_RAW, IPPROTO_UDP, SO_BUF_LOCK, SO_RCVBUF, SO
 import { collectOptions, emitOptions } from './socket/options.js'
 import type { SocketOption } from './socket/options.js'
 import { socketOf } from './socket/seen-socket.js'
+import { emitShutdown } from './socket/shutdown.js'
 import { collectDatagrams } from './udp/datagrams.js'
 import type { Datagram } from './udp/datagrams.js'
 import { sendDatagrams } from './udp/send.js'
+import { readShutdown } from './udp/shutdown.js'
 
 export interface UdpSocket {
   family: number
@@ -26,6 +28,8 @@ export interface UdpSocket {
   options: SocketOption[]
   groups: MulticastGroup[]
   queue: Datagram[]
+  /** RCV_SHUTDOWN 1, SEND_SHUTDOWN 2. */
+  shutdown: number
 }
 
 const SOCK_DGRAM = 2
@@ -37,6 +41,7 @@ export const udpSocket: DescriptionKind<unknown> = defineKind<UdpSocket>({
     carried: 'UDP sockets with their datagrams and multicast groups',
     conditions: [
       'An empty datagram that one checkpoint has seen in a queue is hidden from the next checkpoint of the same process (the kernel marks what was peeked at).',
+      'That a UDP socket is shut down for writing only is not seen, and lost, where it has no port, and on kernels without CONFIG_INET_UDP_DIAG.',
       'An interface for multicast that was set by its number (IP_MULTICAST_IF with struct ip_mreqn) is not seen, and lost; its address is carried.',
       'Outside a network of its own, restoring unread datagrams takes CAP_NET_RAW.',
     ],
@@ -60,7 +65,8 @@ export const udpSocket: DescriptionKind<unknown> = defineKind<UdpSocket>({
     const fd = seen.duplicate()
     const address = native.getsockname(fd)
     const options = collectOptions(seen, family, SOCK_DGRAM, IPPROTO_UDP)
-    const queue = collectDatagrams(seen, tree, options)
+    const shutdown = readShutdown(seen)
+    const queue = collectDatagrams(seen, tree, options, shutdown)
     return {
       family,
       address: isUnbound(address) ? new Uint8Array() : address,
@@ -68,10 +74,11 @@ export const udpSocket: DescriptionKind<unknown> = defineKind<UdpSocket>({
       options: queue.length === 0 ? options : withRoom(seen, options),
       groups: collectGroups(seen),
       queue,
+      shutdown: shutdown.mask,
     }
   },
 
-  open({ family, address, peer, options, groups, queue }, emitter) {
+  open({ family, address, peer, options, groups, queue, shutdown }, emitter) {
     const { program } = emitter
     if (queue.length > 0 && !emitter.ownNetwork) refuseUnprivileged(address)
     const fd = emitSocket(emitter, family, SOCK_DGRAM, IPPROTO_UDP)
@@ -82,6 +89,7 @@ export const udpSocket: DescriptionKind<unknown> = defineKind<UdpSocket>({
     sendDatagrams(emitter, fd, address, queue)
     if (queue.length > 0) emitOptions(program, fd, options, 'buffers')
     if (peer.length > 0) program.call('connect', [fd, program.bundle.bytes(peer), peer.length])
+    emitShutdown(program, fd, shutdown)
     return fd
   },
 })

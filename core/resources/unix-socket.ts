@@ -3,13 +3,14 @@
  *
  *   open     sockets, names, connections
  *   connect  clients queue up that are not accepted; what is queued is sent by its senders; then halves are shut down and peers that are gone closed
- *   place    names are taken away again where their files are gone, since by now nobody needs them any more
+ *   place    listeners and datagram sockets are shut down; names are taken away again where their files are gone, since by now nobody needs them any more
  */
 import { closeDescriptor } from './emission.js'
 import { defineKind } from './description.js'
 import type { DescriptionKind } from './description.js'
 import { emitOptions } from './socket/options.js'
 import type { SocketOption } from './socket/options.js'
+import { emitShutdown } from './socket/shutdown.js'
 import { collectUnix } from './unix/collect.js'
 import { openBound, rememberSender, settleDatagrams } from './unix/datagrams.js'
 import { isUnixSocket } from './unix/diag.js'
@@ -59,6 +60,9 @@ const SOCK_DGRAM = 2
 /** Datagram sockets are pairs only if connected both ways, or left by a peer without a name. */
 const isPair = ({ type, state, mutual }: UnixSocket): boolean =>
   state === 'orphaned' || (state === 'connected' && (type !== SOCK_DGRAM || mutual))
+
+/** Not before everybody has sent and connected: who is shut down sends nothing by name, takes nothing, and lets nobody connect. */
+const shutsLate = (socket: UnixSocket): boolean => socket.type === SOCK_DGRAM || (!isPair(socket) && socket.state !== 'waiting')
 
 export const unixSocket: DescriptionKind<unknown> = defineKind<UnixSocket>({
   name: 'unix_socket',
@@ -126,7 +130,8 @@ export const unixSocket: DescriptionKind<unknown> = defineKind<UnixSocket>({
     asMaker(emitter, socket.listened, (maker) => maker.call('listen', [self, socket.backlog]))
   },
 
-  place(socket, emitter) {
+  place(socket, emitter, _placements, _all, self) {
+    if (shutsLate(socket)) emitShutdown(emitter.program, self, socket.shutdown)
     if (isPair(socket) && socket.type !== SOCK_DGRAM && socket.address.length + socket.peerAddress.length > 0) {
       const [address, file] = socket.accepted ? [socket.address, socket.file] : [socket.peerAddress, socket.peerFile]
       const listener = listenerFor(socket, { address, file }, emitter)

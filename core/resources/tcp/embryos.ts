@@ -8,8 +8,8 @@ import { portOf } from '../socket/address.js'
 import { AF_INET } from '../socket/option-table.js'
 import { socketOf } from '../socket/seen-socket.js'
 import { TCP_CLOSE_WAIT, TCP_ESTABLISHED } from '../socket/tcp-info.js'
-import { socketsOfPort } from './diag.js'
-import type { TcpDiag } from './diag.js'
+import { socketsOfPort } from '../socket/inet-diag.js'
+import type { InetDiag } from '../socket/inet-diag.js'
 
 export interface Embryo {
   /** struct sockaddr: its own, which the client connected to, and the client's. */
@@ -47,7 +47,7 @@ export interface Embryos {
 export function embryosOf(listener: SeenDescription): Embryos {
   const family = socketOf(listener)?.family ?? AF_INET
   const port = portOf(native.getsockname(listener.duplicate()))
-  let closest: { readonly sockets: readonly TcpDiag[]; readonly passedMs: number } | undefined
+  let closest: { readonly sockets: readonly InetDiag[]; readonly passedMs: number } | undefined
   for (let tries = 0; closest === undefined || (closest.passedMs > tickMs() && tries < MOST_TRIES); tries++) {
     const before = native.clockGettime(CLOCK_MONOTONIC)
     const sockets = socketsOfPort(listener, family, port, STATES)
@@ -60,7 +60,7 @@ export function embryosOf(listener: SeenDescription): Embryos {
   }
 }
 
-function embryoOf({ inode, state, address, peer, queuedBytes, lastDataSentMs }: TcpDiag): Embryo[] {
+function embryoOf({ inode, state, address, peer, queuedBytes, lastDataSentMs }: InetDiag): Embryo[] {
   if (inode !== 0) return []
   const ended = state === TCP_CLOSE_WAIT
   // The end of the stream counts as a byte.

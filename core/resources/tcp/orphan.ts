@@ -4,7 +4,7 @@ import type { SeenDescription, SeenTree } from '../description.js'
 import { hostOf, isLoopback } from '../socket/address.js'
 import { intOf } from '../socket/option-table.js'
 import { TCP_CLOSE_WAIT, TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_TIME_WAIT, tcpInfo } from '../socket/tcp-info.js'
-import { otherEnd } from './diag.js'
+import { otherEnd } from '../socket/inet-diag.js'
 import { isConnected, peerInTree } from './peer.js'
 
 const SIOCOUTQ = 0x5411

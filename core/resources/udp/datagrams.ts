@@ -6,7 +6,9 @@ import { hostOf, isMulticast, portOf } from '../socket/address.js'
 import { AF_INET6, intOf, IPPROTO_UDP, SOL_SOCKET } from '../socket/option-table.js'
 import type { SocketOption } from '../socket/options.js'
 import { socketInt, socketOf } from '../socket/seen-socket.js'
+import { RCV_SHUTDOWN } from '../socket/shutdown.js'
 import { LARGEST_V6_PAYLOAD } from './packet.js'
+import type { UdpShutdown } from './shutdown.js'
 
 export interface Datagram {
   data: Uint8Array
@@ -28,18 +30,25 @@ const TELLING = new Set([
 ]) // prettier-ignore
 
 /** @throws UnsupportedError for what could not be put back as it was */
-export function collectDatagrams(seen: SeenDescription, tree: SeenTree, options: readonly SocketOption[]): Datagram[] {
+export function collectDatagrams(
+  seen: SeenDescription,
+  tree: SeenTree,
+  options: readonly SocketOption[],
+  { mask, queuedBytes }: UdpShutdown,
+): Datagram[] {
   const fd = seen.duplicate()
   const events = native.poll(fd, POLLIN, 0)
   if ((events & POLLERR) !== 0)
     throw refusal(seen, 'THAW_UDP_ERROR', `${name(seen)} with an error to report`, 'Let it read that before the checkpoint.')
   if (tree.frozen && bytesHeldBack(fd) > 0)
     throw refusal(seen, 'THAW_UDP_CORK', `${name(seen)} that holds back what it is to send`, 'Let it send that before the checkpoint.')
-  if ((events & POLLIN) === 0) return []
+  const isShut = (mask & RCV_SHUTDOWN) !== 0
+  if ((events & POLLIN) === 0 || (isShut && queuedBytes === 0)) return []
   const why = whyNotCarried(seen, tree, options)
   if (why !== undefined) refuseQueue(seen, why)
   if (!tree.frozen) return []
   const datagrams = peekAll(fd)
+  if (isShut && queuedBytes === undefined && datagrams.length === 0) return []
   if (hidesDatagram(fd, datagrams)) refuseQueue(seen, 'an empty one of which was looked at before, and is shown only once')
   const odd = datagrams.find((datagram) => !canBeSent(seen, datagram))
   if (odd !== undefined) refuseQueue(seen, `one of which is too large, or came from ${hostOf(odd.sender)}`)

@@ -6,12 +6,12 @@ import { closeDescriptor, raisePair } from '../emission.js'
 import { emitSocket, SOCK_FLAGS } from '../socket/emission.js'
 import { AF_UNIX } from '../socket/option-table.js'
 import { emitOptions } from '../socket/options.js'
+import { emitShutdown } from '../socket/shutdown.js'
 import type { UnixSocket } from '../unix-socket.js'
 import { asksForCredentials, asMaker } from './credentials.js'
 import { callWithName, emitBind } from './names.js'
 import type { SocketFile } from './names.js'
 import { sendMessages } from './send.js'
-import { howOf } from './shutdown.js'
 
 const SOCK_DGRAM = 2
 const LONG_BACKLOG = 128
@@ -93,7 +93,7 @@ export function settleEnd(socket: UnixSocket, emitter: Emitter, self: Cell): voi
     )
   for (const end of pair.ends) sendMessages(emitter, end.self === pair.own ? pair.other : pair.own, end.socket.queue)
   if (socket.peer === 0) abandon(socket, emitter, pair)
-  else for (const end of pair.ends) if (end.socket.shutdown !== 0) program.call('shutdown', [end.self, howOf(end.socket.shutdown)])
+  else if (socket.type !== SOCK_DGRAM) for (const end of pair.ends) emitShutdown(program, end.self, end.socket.shutdown)
   for (const {
     self: fd,
     socket: { options },

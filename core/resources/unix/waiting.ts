@@ -11,6 +11,7 @@ import type { Cell } from '../../program/bundle.js'
 import { refusal } from '../refusal.js'
 import { emitOptions } from '../socket/options.js'
 import { socketOf } from '../socket/seen-socket.js'
+import { emitShutdown } from '../socket/shutdown.js'
 import { isHeldByNow } from '../tree-now.js'
 import type { UnixSocket } from '../unix-socket.js'
 import { asMaker } from './credentials.js'
@@ -18,7 +19,6 @@ import type { UnixMaker } from './credentials.js'
 import { inodeOf, isUnixSocket, readUnixDiag } from './diag.js'
 import { callWithName, printName } from './names.js'
 import { mayBeInFlight } from './queue.js'
-import { howOf } from './shutdown.js'
 
 const unixSockets = (tree: SeenTree): SeenDescription[] => tree.descriptions.filter((seen) => isUnixSocket(seen))
 
@@ -83,7 +83,7 @@ export function emitWaiting(listener: UnixSocket, emitter: Emitter, fd: Cell): v
     if (client === undefined) throw contradiction(`the client ${inode} of a listening socket is not there`)
     const { socket, self } = client
     asMaker(emitter, socket.connected, (maker) => callWithName(maker, 'connect', self, socket.peerAddress, socket.peerFile?.folder ?? ''))
-    if (socket.shutdown !== 0) program.call('shutdown', [self, howOf(socket.shutdown)])
+    emitShutdown(program, self, socket.shutdown)
     emitOptions(program, self, socket.options, 'all')
   }
 }

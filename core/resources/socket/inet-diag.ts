@@ -1,15 +1,15 @@
-/** What sock_diag(7) tells of TCP sockets that nobody has a descriptor for (struct inet_diag_msg of linux/inet_diag.h). */
+/** What sock_diag(7) tells of TCP sockets that nobody has a descriptor for, and of all what is shut down (struct inet_diag_msg of linux/inet_diag.h). */
 import { closeSync } from 'node:fs'
 import { native } from '../../../native/index.js'
 import { homeOf } from '../description.js'
 import type { SeenDescription } from '../description.js'
-import { isV4, portOf } from '../socket/address.js'
-import { AF_INET, AF_INET6, AF_NETLINK, IPPROTO_TCP } from '../socket/option-table.js'
-import { freshSocket } from '../socket/options.js'
+import { isV4, portOf } from './address.js'
+import { AF_INET, AF_INET6, AF_NETLINK, IPPROTO_TCP } from './option-table.js'
+import { freshSocket } from './options.js'
 import { bytesOf } from '../udp/packet.js'
 import { attributesOf } from '../unix/diag.js'
 
-export interface TcpDiag {
+export interface InetDiag {
   /** TCP_*: also of what a closed socket has left behind (FIN_WAIT2, TIME_WAIT). */
   readonly state: number
   /** struct sockaddr, both. */
@@ -19,6 +19,8 @@ export interface TcpDiag {
   /** 0 where there is no descriptor. */
   readonly inode: number
   readonly lastDataSentMs: number
+  /** RCV_SHUTDOWN 1, SEND_SHUTDOWN 2. */
+  readonly shutdown: number
 }
 
 const SOCK_RAW = 3
@@ -32,19 +34,26 @@ const HEADER_BYTES = 16
 const REQUEST_BYTES = HEADER_BYTES + 56
 const MESSAGE_BYTES = 72
 const INET_DIAG_INFO = 2
+const INET_DIAG_SHUTDOWN = 8
 const LAST_DATA_SENT = 44
 const ANSWER_BYTES = 65536
 const ENOENT = 2
-const ANY_STATE = 0xffff
+export const ANY_STATE = 0xffff
 
 /** All sockets of a port, in the network namespace of a description, that are in one of the states (a mask). */
-export function socketsOfPort(seen: SeenDescription, family: number, port: number, states: number): TcpDiag[] {
-  return ask(seen, request(family, NLM_F_DUMP, states, port))
+export function socketsOfPort(
+  seen: SeenDescription,
+  family: number,
+  port: number,
+  states: number,
+  protocol: number = IPPROTO_TCP,
+): InetDiag[] {
+  return ask(seen, request(family, NLM_F_DUMP, states, port, protocol))
 }
 
 /** What stands at the other end of a connection within a machine; undefined: nothing. */
-export function otherEnd(seen: SeenDescription, local: Uint8Array, peer: Uint8Array): TcpDiag | undefined {
-  const bytes = request(isV4(peer) ? AF_INET : AF_INET6, 0, ANY_STATE, portOf(peer))
+export function otherEnd(seen: SeenDescription, local: Uint8Array, peer: Uint8Array): InetDiag | undefined {
+  const bytes = request(isV4(peer) ? AF_INET : AF_INET6, 0, ANY_STATE, portOf(peer), IPPROTO_TCP)
   bytes.set(local.subarray(2, 4), 26)
   bytes.set(bytesOf(peer), 28)
   bytes.set(bytesOf(local), 44)
@@ -54,26 +63,26 @@ export function otherEnd(seen: SeenDescription, local: Uint8Array, peer: Uint8Ar
 }
 
 /** struct nlmsghdr and struct inet_diag_req_v2. */
-function request(family: number, flags: number, states: number, port: number): Uint8Array {
+function request(family: number, flags: number, states: number, port: number, protocol: number): Uint8Array {
   const bytes = new Uint8Array(REQUEST_BYTES)
   const view = new DataView(bytes.buffer)
   view.setUint32(0, bytes.length, true)
   view.setUint16(4, SOCK_DIAG_BY_FAMILY, true)
   view.setUint16(6, NLM_F_REQUEST | flags, true)
   view.setUint8(16, family)
-  view.setUint8(17, IPPROTO_TCP)
+  view.setUint8(17, protocol)
   view.setUint8(18, 1 << (INET_DIAG_INFO - 1))
   view.setUint32(20, states, true)
   view.setUint16(24, port)
   return bytes
 }
 
-function ask(seen: SeenDescription, question: Uint8Array): TcpDiag[] {
+function ask(seen: SeenDescription, question: Uint8Array): InetDiag[] {
   const socket = freshSocket(homeOf(seen).pid, AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG)
   try {
     native.sendMessage(socket, question, [])
     const isDump = (new DataView(question.buffer).getUint16(6, true) & NLM_F_DUMP) !== 0
-    const found: TcpDiag[] = []
+    const found: InetDiag[] = []
     for (;;) {
       const isLast = take(native.receiveMessage(socket, ANSWER_BYTES, 0)?.bytes ?? new Uint8Array(), found)
       if (isLast || !isDump) return found
@@ -84,7 +93,7 @@ function ask(seen: SeenDescription, question: Uint8Array): TcpDiag[] {
 }
 
 /** Returns whether that was the last. */
-function take(bytes: Uint8Array, found: TcpDiag[]): boolean {
+function take(bytes: Uint8Array, found: InetDiag[]): boolean {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   for (let at = 0; at + HEADER_BYTES <= bytes.length;) {
     const length = view.getUint32(at, true)
@@ -98,10 +107,11 @@ function take(bytes: Uint8Array, found: TcpDiag[]): boolean {
   return bytes.length === 0
 }
 
-function parse(bytes: Uint8Array): TcpDiag {
+function parse(bytes: Uint8Array): InetDiag {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const family = view.getUint8(0)
-  const info = attributesOf(bytes.subarray(MESSAGE_BYTES)).get(INET_DIAG_INFO)
+  const attributes = attributesOf(bytes.subarray(MESSAGE_BYTES))
+  const info = attributes.get(INET_DIAG_INFO)
   return {
     state: view.getUint8(1),
     address: sockaddr(family, bytes.subarray(4, 6), bytes.subarray(8, 24)),
@@ -109,6 +119,7 @@ function parse(bytes: Uint8Array): TcpDiag {
     queuedBytes: view.getUint32(56, true),
     inode: view.getUint32(68, true),
     lastDataSentMs: info === undefined ? 0 : new DataView(info.buffer, info.byteOffset).getUint32(LAST_DATA_SENT, true),
+    shutdown: attributes.get(INET_DIAG_SHUTDOWN)?.[0] ?? 0,
   }
 }
 
