@@ -24,7 +24,8 @@ export type LocatedFile =
   | { readonly how: 'other-name'; readonly path: string; readonly gone: string }
   | { readonly how: 'deleted'; readonly path: string }
 
-const DELETED = ' (deleted)'
+/** What /proc prints behind the path of a file that has lost it. */
+export const DELETED = ' (deleted)'
 const PROC_MAGIC = 0x9fa0
 const MQUEUE_MAGIC = 0x1980_0202
 
@@ -55,7 +56,7 @@ export function locate(seen: SeenDescription, tree: SeenTree): LocatedFile {
   )
 }
 
-function leadsTo(path: string, { device, inode }: FileStatus): boolean {
+export function leadsTo(path: string, { device, inode }: FileStatus): boolean {
   try {
     const found = native.statPath(path, false)
     return found.device === device && found.inode === inode
@@ -64,7 +65,7 @@ function leadsTo(path: string, { device, inode }: FileStatus): boolean {
   }
 }
 
-function otherName(root: string, folder: string, status: FileStatus): string | undefined {
+export function otherName(root: string, folder: string, status: FileStatus): string | undefined {
   try {
     return readdirSync(root + folder)
       .map((name) => join(folder, name))

@@ -70,6 +70,7 @@ export const unixSocket: DescriptionKind<unknown> = defineKind<UnixSocket>({
     topic: 'sockets',
     carried: 'unix sockets with data, descriptors in flight, credentials and clients that wait to be accepted',
     conditions: [
+      'Without CAP_NET_ADMIN over its network, a unix socket with an absolute name whose file was moved to another folder comes back as if the file were deleted.',
       'What was sent into a unix stream in one piece and is read in part takes, of the room to send, what the rest takes.',
       'Linux shows an empty datagram to one look only (`MSG_PEEK`), and a checkpoint is one: the original still reads it, but a second checkpoint does not see it, and is refused where that shows: where it is the first that waits.',
     ],
@@ -82,6 +83,7 @@ export const unixSocket: DescriptionKind<unknown> = defineKind<UnixSocket>({
       THAW_UNIX_PEER: 'datagram sockets whose peer is gone or not connected back',
       THAW_UNIX_SENDER: 'datagrams of senders outside the tree',
       THAW_UNIX_NAME_TAKEN: 'unix sockets whose name another file has',
+      THAW_UNIX_FILE: 'unix sockets whose file cannot be found',
     },
   },
 

@@ -3,7 +3,7 @@ import { chmodSync, closeSync, readdirSync, readFileSync, writeFileSync } from '
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
 import { native } from '../../dist/native/index.js'
-import { Counter, eventually, expectNothingLeft, failing, Folder, isAlive, ordinary, thaw } from './harness.ts'
+import { Counter, eventually, expectNothingLeft, failing, Folder, isAlive, ordinary, thaw, tool } from './harness.ts'
 
 afterEach(expectNothingLeft)
 
@@ -89,6 +89,28 @@ test('a process that is traced already', async () => {
   expect(failure).toMatchObject({ status: 3, code: 'THAW_TRACED' })
   expect(failure.message).toContain(`pid ${process.pid} traces it`)
   await counter.expectToGoOn()
+})
+
+describe.skipIf(ordinary.length === 0)('for an ordinary user, a unix socket with a relative name', () => {
+  const options = { wrapper: ordinary }
+
+  test('whose process has gone elsewhere', async () => {
+    using folder = new Folder()
+    await using counter = await Counter.start(folder, tool('relative-socket'), { wrapper: ordinary, args: ['/'] })
+    const failure = await refuses(folder, counter.pid, options)
+    expect(failure).toMatchObject({ status: 3, code: 'THAW_UNIX_FILE' })
+    expect(failure.message).toMatch(/the name app\.sock, .* Bind it by an absolute path/)
+    await counter.expectToGoOn()
+  })
+
+  test('whose process is where it was', async () => {
+    using folder = new Folder()
+    await using counter = await Counter.start(folder, tool('relative-socket'), { wrapper: ordinary })
+    expect(await thaw(['dump', String(counter.pid), '--images', folder.file('images'), '--leave-running'], options)).toMatchObject({
+      status: 0,
+    })
+    await counter.expectToGoOn()
+  })
 })
 
 test('a process whose session is led from outside, unless asked for', async () => {

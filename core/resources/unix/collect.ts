@@ -7,9 +7,11 @@ import { AF_UNIX } from '../socket/option-table.js'
 import { collectOptions } from '../socket/options.js'
 import { socketOf } from '../socket/seen-socket.js'
 import type { UnixSocket, UnixState } from '../unix-socket.js'
+import { collectFile } from './bound-file.js'
 import { peerCredentials } from './credentials.js'
 import { inodeOf, isUnixSocket, readUnixDiag } from './diag.js'
-import { collectFile, printName } from './names.js'
+import type { UnixDiag } from './diag.js'
+import { printName } from './names.js'
 import { queueOf } from './queue.js'
 import { clientCredentials, collectWaiting, refuseUnread, waitsInTree } from './waiting.js'
 
@@ -23,11 +25,12 @@ const asText = (address: Uint8Array): string => Buffer.from(address).toString('l
 export function collectUnix(seen: SeenDescription, tree: SeenTree): UnixSocket {
   const { type, peer, backlog, shutdown } = readUnixDiag(seen)
   const state = stateOf(seen, tree)
+  const names = namesOf(seen, tree, state)
   const socket: UnixSocket = {
     type,
     inode: inodeOf(seen),
     state,
-    ...namesOf(seen, tree, state),
+    ...names,
     peer: state === 'connected' ? (peer ?? 0) : 0,
     backlog,
     waiting: state === 'listening' ? collectWaiting(seen, tree) : [],
@@ -35,7 +38,7 @@ export function collectUnix(seen: SeenDescription, tree: SeenTree): UnixSocket {
     reset: state === 'orphaned' && (native.poll(seen.duplicate(), POLLIN, 0) & POLLERR) !== 0,
     options: collectOptions(seen, AF_UNIX, type, 0),
     queue: queueOf(seen, tree),
-    ...makersOf(seen, tree),
+    ...makersOf(seen, tree, names),
   }
   refuseStray(seen, tree, socket)
   return socket
@@ -51,27 +54,37 @@ function namesOf(seen: SeenDescription, tree: SeenTree, state: UnixState): Names
   const peerAddress = (connected ? native.getpeername(seen.duplicate())?.subarray(2) : undefined) ?? new Uint8Array()
   const peer = socketBeside(seen, diag.peer, tree)
   const peerDiag = peer === undefined ? undefined : readUnixDiag(peer)
-  const [listener, peerListener] = [listenerNamed(tree, address), listenerNamed(tree, peerAddress)]
+  const [listeners, peerListeners] = [listenersNamed(tree, address), listenersNamed(tree, peerAddress)]
   const isFirst = inodeOf(seen) < (diag.peer ?? 0)
+  // Of a tree that runs, a peer may be in flight.
+  const isHidden = peer === undefined && (diag.peer ?? 0) !== 0
+  const peerOwner = peerDiag === undefined ? listenerOfClient(seen, peerListeners) : (peerListeners.find(isBoundTo(peerDiag)) ?? peer)
   return {
     address,
-    file: collectFile(seen, address, diag.file?.inode),
+    // Of an accepted one, it is its listener's.
+    file: collectFile(seen, address, listeners.find(isBoundTo(diag)) ?? seen),
     peerAddress,
-    peerFile: collectFile(
-      seen,
-      peerAddress,
-      (peerDiag ?? (peerListener === undefined ? undefined : readUnixDiag(peerListener)))?.file?.inode,
-    ),
+    peerFile: isHidden ? null : collectFile(seen, peerAddress, peerOwner),
     mutual: state === 'connected' && peerDiag?.peer === inodeOf(seen),
-    accepted: address.length > 0 && (peerAddress.length === 0 || listener !== undefined || (peerListener === undefined && isFirst)),
+    accepted: address.length > 0 && (peerAddress.length === 0 || listeners.length > 0 || (peerListeners.length === 0 && isFirst)),
   }
 }
 
-function listenerNamed(tree: SeenTree, name: Uint8Array): SeenDescription | undefined {
-  if (name.length === 0) return undefined
+function listenersNamed(tree: SeenTree, name: Uint8Array): SeenDescription[] {
+  if (name.length === 0) return []
   const listeners = unixSockets(tree).filter((other) => socketOf(other)?.listening === true)
-  return listeners.find((listener) => asText(readUnixDiag(listener).name ?? new Uint8Array()) === asText(name))
+  return listeners.filter((listener) => asText(readUnixDiag(listener).name ?? new Uint8Array()) === asText(name))
 }
+
+/** Relative names of several may be the same, in several folders. */
+const isBoundTo =
+  ({ file }: UnixDiag) =>
+  (listener: SeenDescription): boolean =>
+    readUnixDiag(listener).file?.inode === file?.inode
+
+/** Of the listeners with the name that it has connected to: the one that it waits for, or any when its peer is gone. */
+const listenerOfClient = (client: SeenDescription, listeners: readonly SeenDescription[]): SeenDescription | undefined =>
+  listeners.find((listener) => readUnixDiag(listener).clients.includes(inodeOf(client))) ?? listeners[0]
 
 function stateOf(seen: SeenDescription, tree: SeenTree): UnixState {
   const { state, peer, type } = readUnixDiag(seen)
@@ -101,17 +114,17 @@ function stateOf(seen: SeenDescription, tree: SeenTree): UnixState {
 }
 
 /** Each side shows who made the other. */
-function makersOf(seen: SeenDescription, tree: SeenTree): Pick<UnixSocket, 'listened' | 'connected'> {
+function makersOf(seen: SeenDescription, tree: SeenTree, names: Names): Pick<UnixSocket, 'listened' | 'connected'> {
   const own = peerCredentials(seen, tree)
   const diag = readUnixDiag(seen)
   if (diag.state === TCP_LISTEN) return { listened: own, connected: null }
-  const { accepted, address, peerAddress } = namesOf(seen, tree, diag.peer === undefined ? 'unconnected' : 'connected')
+  const { accepted, address, peerAddress } = names
   if (diag.type === SOCK_DGRAM || address.length + peerAddress.length === 0) return { listened: null, connected: own }
   if (waitsInTree(seen, tree)) return { listened: null, connected: clientCredentials(seen) }
   const other = socketBeside(seen, diag.peer, tree)
   const others = other === undefined ? null : peerCredentials(other, tree)
   if (!accepted) return { listened: own, connected: others }
-  const listener = listenerNamed(tree, address)
+  const listener = listenersNamed(tree, address).find(isBoundTo(diag))
   return { listened: others ?? (listener === undefined ? null : peerCredentials(listener, tree)), connected: own }
 }
 

@@ -3,17 +3,11 @@
  * image's, makes way for it, that of a living one does not. A file that was deleted or renamed after the bind is deleted or renamed again, once
  * nobody needs the name any more.
  */
-import { readdirSync, readlinkSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
-import { native } from '../../../native/index.js'
-import type { FileStatus } from '../../../native/index.js'
 import type { Cell } from '../../program/bundle.js'
 import type { Program } from '../../program/program.js'
-import { homeOf } from '../description.js'
-import type { Emitter, SeenDescription } from '../description.js'
+import type { Emitter } from '../description.js'
 import { closeDescriptor } from '../emission.js'
-import { AT_FDCWD, O_CLOEXEC, O_NOFOLLOW, O_PATH, S_IFMT, S_IFSOCK } from '../open-flags.js'
-import { refusal } from '../refusal.js'
+import { AT_FDCWD, O_CLOEXEC, O_NOFOLLOW, O_PATH } from '../open-flags.js'
 import { emitSocket } from '../socket/emission.js'
 import { AF_UNIX } from '../socket/option-table.js'
 
@@ -43,58 +37,6 @@ export function printName(address: Uint8Array): string {
   return isPath(address)
     ? Buffer.from(address).toString('utf8').replace(/\0.*$/s, '')
     : Buffer.from(address).toString('latin1').replaceAll('\0', '@')
-}
-
-/** @param inode of the file that was bound; undefined when nobody in the tree knows it any more */
-export function collectFile(seen: SeenDescription, address: Uint8Array, inode: number | undefined): SocketFile | null {
-  if (!isPath(address)) return null
-  const { pid, rootPath } = homeOf(seen)
-  const name = printName(address)
-  const folder = name.startsWith('/') ? '' : readlinkSync(`/proc/${pid}/cwd`)
-  if (folder.endsWith(' (deleted)') && statusOf(rootPath + folder) === undefined)
-    throw refusal(
-      seen,
-      'THAW_WORKING_DIRECTORY',
-      `is a unix socket with the relative name ${name}, while the working directory ${folder} is gone`,
-      'Close the socket in the warm-up, or bind it to an absolute path.',
-    )
-  const path = resolve(folder, name)
-  const current = [path, ...namesIn(rootPath, dirname(path))].find((candidate) => isSocketFile(rootPath + candidate, inode))
-  // Nobody else can have the name while this one is bound to it once more, not even for a moment.
-  if (current !== path && statusOf(rootPath + path) !== undefined)
-    throw refusal(
-      seen,
-      'THAW_UNIX_NAME_TAKEN',
-      `is a unix socket with the name ${path}, where another file stands by now`,
-      'Close the socket in the warm-up, or leave its file where it is.',
-    )
-  if (current !== undefined) {
-    const { mode, uid, gid } = native.statPath(rootPath + current, false)
-    return { path, folder, current, mode, uid, gid }
-  }
-  return { path, folder, current: '', mode: S_IFSOCK, uid: 0, gid: 0 }
-}
-
-function namesIn(root: string, folder: string): string[] {
-  try {
-    return readdirSync(root + folder).map((name) => resolve(folder, name))
-  } catch {
-    return []
-  }
-}
-
-function statusOf(path: string): FileStatus | undefined {
-  try {
-    return native.statPath(path, false)
-  } catch {
-    return undefined
-  }
-}
-
-/** sock_diag has 32 bits of the inode. */
-function isSocketFile(path: string, inode: number | undefined): boolean {
-  const status = statusOf(path)
-  return status !== undefined && (status.mode & S_IFMT) === S_IFSOCK && Number(status.inode & 0xffff_ffffn) === inode
 }
 
 /** struct sockaddr_un. */

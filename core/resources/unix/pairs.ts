@@ -65,7 +65,9 @@ export function listenerFor(
   { address, file }: { address: Uint8Array; file: SocketFile | null },
   emitter: Emitter,
 ): Listener {
-  return emitter.shared('unix-listener', `${socket.type} ${Buffer.from(address).toString('hex')}`, () => {
+  // Relative names may be the same in several folders.
+  const key = `${socket.type} ${Buffer.from(address).toString('hex')} ${file?.path ?? ''}`
+  return emitter.shared('unix-listener', key, () => {
     const fd = emitSocket(emitter, AF_UNIX, socket.type, 0)
     if (address.length > 0) emitBind(emitter, fd, address, file)
     asMaker(emitter, socket.listened, (maker) => maker.call('listen', [fd, LONG_BACKLOG]))
