@@ -6,6 +6,7 @@ import type { SeenDescription } from '../description.js'
 import { isV4, portOf } from './address.js'
 import { AF_INET, AF_INET6, AF_NETLINK, IPPROTO_TCP } from './option-table.js'
 import { freshSocket } from './options.js'
+import { TCP_LISTEN } from './tcp-info.js'
 import { bytesOf } from '../udp/packet.js'
 import { attributesOf } from '../unix/diag.js'
 
@@ -59,7 +60,9 @@ export function otherEnd(seen: SeenDescription, local: Uint8Array, peer: Uint8Ar
   bytes.set(bytesOf(local), 44)
   // No cookie: whatever socket has these names.
   bytes.fill(0xff, 64, 72)
-  return ask(seen, bytes)[0]
+  const [found] = ask(seen, bytes)
+  // Where no connection has them, whoever listens on the port answers (inet_lookup in net/ipv4/inet_diag.c).
+  return found?.state === TCP_LISTEN ? undefined : found
 }
 
 /** struct nlmsghdr and struct inet_diag_req_v2. */
