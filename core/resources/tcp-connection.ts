@@ -14,7 +14,7 @@ import type { TcpBuffers } from './tcp/buffers.js'
 import { isPeerEnded, readEnd, readOrphan } from './tcp/end.js'
 import type { TcpEnd } from './tcp/end.js'
 import { isOrphan } from './tcp/orphan.js'
-import { collectBuffers, collectSetOptions } from './tcp/own-options.js'
+import { collectBuffers, collectSetOptions, roomToSend } from './tcp/own-options.js'
 import { settleEnd } from './tcp/pairs.js'
 import { isConnected, peerInTree } from './tcp/peer.js'
 import { refuseUnprivilegedReading, refuseUnprivilegedRestore } from './tcp/privilege.js'
@@ -96,7 +96,7 @@ export const tcpConnection: DescriptionKind<unknown> = defineKind<TcpConnection>
   open(connection, emitter) {
     const { family, peer } = connection
     refuseUnprivilegedRestore(emitter, family, peer)
-    return openWithBuffers(emitter, family, connection)
+    return openWithBuffers(emitter, family, { ...connection, sendBuffer: roomToSend(connection) })
   },
 
   connect: settleEnd,

@@ -71,6 +71,7 @@ export const unixSocket: DescriptionKind<unknown> = defineKind<UnixSocket>({
     carried: 'unix sockets with data, descriptors in flight, credentials and clients that wait to be accepted',
     conditions: [
       'Without CAP_NET_ADMIN over its network, a unix socket with an absolute name whose file was moved to another folder comes back as if the file were deleted.',
+      'Where more waits in a unix socket than net.core.wmem_max lets anybody send, restoring it outside a network of its own takes CAP_NET_ADMIN, as sending it did.',
       'What was sent into a unix stream in one piece and is read in part takes, of the room to send, what the rest takes.',
       'Linux shows an empty datagram to one look only (`MSG_PEEK`), and a checkpoint is one: the original still reads it, but a second checkpoint does not see it, and is refused where that shows: where it is the first that waits.',
     ],

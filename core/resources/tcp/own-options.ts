@@ -1,6 +1,6 @@
 /** Options of TCP sockets that a connection makes of itself, beside those that the program sets. */
 import type { SeenDescription } from '../description.js'
-import { IPPROTO_TCP, SO_BUF_LOCK, SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from '../socket/option-table.js'
+import { intOf, IPPROTO_TCP, SO_BUF_LOCK, SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from '../socket/option-table.js'
 import { collectOptions } from '../socket/options.js'
 import type { SocketOption } from '../socket/options.js'
 import { socketInt } from '../socket/seen-socket.js'
@@ -20,6 +20,15 @@ export function collectSetOptions(seen: SeenDescription, family: number): Socket
   return collectOptions(seen, family, SOCK_STREAM, IPPROTO_TCP).filter(
     (option) => !ownOptions.has(`${option.level}:${option.option}`) && !isFree(option),
   )
+}
+
+/** The size that a socket needs while what it has to send is put into it again: also one that was set, which is set last. */
+export function roomToSend({
+  sendBuffer,
+  options,
+}: Pick<TcpBuffers, 'sendBuffer'> & { readonly options: readonly SocketOption[] }): number {
+  const set = options.find(({ level, option }) => level === SOL_SOCKET && option === SO_SNDBUF)
+  return set === undefined ? sendBuffer : intOf(set.value)
 }
 
 /** The sizes that were not set. */

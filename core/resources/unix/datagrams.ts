@@ -10,6 +10,7 @@ import type { UnixSocket } from '../unix-socket.js'
 import { asksForCredentials } from './credentials.js'
 import { callWithName, emitBind } from './names.js'
 import { sendMessages } from './send.js'
+import type { Sender } from './send.js'
 import type { UnixMessage } from './queue.js'
 
 const byName = (address: Uint8Array): string => Buffer.from(address).toString('hex')
@@ -22,8 +23,8 @@ export function openBound(socket: UnixSocket, emitter: Emitter): Cell {
   return fd
 }
 
-export function rememberSender({ address }: UnixSocket, emitter: Emitter, fd: Cell): void {
-  emitter.shared('unix-sender', byName(address), () => fd)
+export function rememberSender({ address, options }: UnixSocket, emitter: Emitter, self: Cell): void {
+  emitter.shared<Sender>('unix-sender', byName(address), () => ({ self, options }))
 }
 
 /** Filled first: a connected datagram socket takes nothing but from its peer. */
@@ -46,12 +47,12 @@ function sendOne({ address, file, type }: UnixSocket, message: UnixMessage, emit
   const folder = file?.folder ?? ''
   if (folder !== '') program.call('chdir', [program.bundle.string(folder)])
   if (message.sender.length > 0) {
-    const sender = emitter.shared<Cell | undefined>('unix-sender', byName(message.sender), () => undefined)
+    const sender = emitter.shared<Sender | undefined>('unix-sender', byName(message.sender), () => undefined)
     if (sender === undefined) throw contradiction('the sender of a datagram is not there')
     sendMessages(emitter, sender, [message], address)
   } else {
     const nameless = emitSocket(emitter, AF_UNIX, type, 0)
-    sendMessages(emitter, nameless, [message], address)
+    sendMessages(emitter, { self: nameless, options: [] }, [message], address)
     closeDescriptor(program, nameless)
   }
   if (folder !== '') program.call('chdir', [program.bundle.string('/')])

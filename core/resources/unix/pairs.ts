@@ -93,7 +93,11 @@ export function settleEnd(socket: UnixSocket, emitter: Emitter, self: Cell): voi
       options.filter((option) => !asksForCredentials(option)),
       'others',
     )
-  for (const end of pair.ends) sendMessages(emitter, end.self === pair.own ? pair.other : pair.own, end.socket.queue)
+  for (const end of pair.ends) {
+    const from = end.self === pair.own ? pair.other : pair.own
+    const sender = pair.ends.find(({ self: fd }) => fd === from)
+    sendMessages(emitter, { self: from, options: sender?.socket.options ?? [] }, end.socket.queue)
+  }
   if (socket.peer === 0) abandon(socket, emitter, pair)
   else if (socket.type !== SOCK_DGRAM) for (const end of pair.ends) emitShutdown(program, end.self, end.socket.shutdown)
   for (const {

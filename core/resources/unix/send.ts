@@ -3,9 +3,11 @@ import type { Cell } from '../../program/bundle.js'
 import type { Program } from '../../program/program.js'
 import type { Emitter } from '../description.js'
 import { SOL_SOCKET } from '../socket/option-table.js'
+import type { SocketOption } from '../socket/options.js'
 import type { UnixCredentials } from './credentials.js'
 import { socketAddress } from './names.js'
 import type { UnixMessage } from './queue.js'
+import { withRoom } from './room.js'
 
 const MSG_DONTWAIT = 0x40
 const MSG_NOSIGNAL = 0x4000
@@ -13,8 +15,18 @@ const SCM_RIGHTS = 1
 const SCM_CREDENTIALS = 2
 const CMSG_HEADER_BYTES = 16
 
-/** Sends the messages from one of the instance's sockets: to its peer, or to a name. */
-export function sendMessages(emitter: Emitter, from: Cell, messages: readonly UnixMessage[], to?: Uint8Array): void {
+/** One of the instance's sockets, with the options that it has in the end. */
+export interface Sender {
+  readonly self: Cell
+  readonly options: readonly SocketOption[]
+}
+
+/** Sends the messages to the socket's peer, or to a name. */
+export function sendMessages(emitter: Emitter, { self, options }: Sender, messages: readonly UnixMessage[], to?: Uint8Array): void {
+  withRoom(emitter, self, messages, options, () => sendAll(emitter, self, messages, to))
+}
+
+function sendAll(emitter: Emitter, from: Cell, messages: readonly UnixMessage[], to?: Uint8Array): void {
   const { program, bundle } = emitter
   for (const message of messages) {
     const { data } = message
