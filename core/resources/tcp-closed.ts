@@ -19,6 +19,7 @@ import { collectSetOptions } from './tcp/own-options.js'
 import { waitsFor } from './tcp/backlog.js'
 import { isTcp } from './tcp/peer.js'
 import { bytesUnread, peekUnread } from './tcp/unread.js'
+import { refuseUrgent } from './tcp/urgent.js'
 import { isHeldByNow } from './tree-now.js'
 import { mayBeInFlight } from './unix/queue.js'
 
@@ -68,6 +69,7 @@ export const tcpClosed: DescriptionKind<unknown> = defineKind<TcpClosed>({
     const family = socketOf(seen)?.family ?? AF_INET
     const closed = tcpInfo(seen).state === TCP_CLOSE
     if (!closed) refuseConnection(seen, tree)
+    refuseUrgent(seen)
     if (bytesUnread(seen) > MOST_UNREAD) refuseUnread(seen)
     const unread = tree.frozen ? peekUnread(seen) : new Uint8Array()
     const options = collectSetOptions(seen, family).filter(({ level, option }) => !useless.has(`${level}:${option}`))

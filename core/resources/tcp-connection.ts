@@ -8,16 +8,17 @@ import { isWhole, printAddress } from './socket/address.js'
 import { AF_INET, IPPROTO_TCP } from './socket/option-table.js'
 import type { SocketOption } from './socket/options.js'
 import { socketOf } from './socket/seen-socket.js'
-import { tcpInfo } from './socket/tcp-info.js'
+import { isPeerEnded, tcpInfo } from './socket/tcp-info.js'
 import { openWithBuffers } from './tcp/buffers.js'
 import type { TcpBuffers } from './tcp/buffers.js'
-import { isPeerEnded, readEnd, readOrphan } from './tcp/end.js'
+import { readEnd, readOrphan } from './tcp/end.js'
 import type { TcpEnd } from './tcp/end.js'
 import { isOrphan } from './tcp/orphan.js'
 import { collectBuffers, collectSetOptions, roomToSend } from './tcp/own-options.js'
 import { settleEnd } from './tcp/pairs.js'
 import { isConnected, peerInTree } from './tcp/peer.js'
 import { refuseUnprivilegedReading, refuseUnprivilegedRestore } from './tcp/privilege.js'
+import { refuseUrgent } from './tcp/urgent.js'
 
 export interface TcpConnection extends TcpEnd, TcpBuffers {
   family: number
@@ -33,7 +34,6 @@ export interface TcpConnection extends TcpEnd, TcpBuffers {
 
 const TCP_ULP = 31
 const ULP_NAME_BYTES = 16
-const POLLPRI = 0x2
 const POLLERR = 0x8
 const POLLRDHUP = 0x2000
 
@@ -46,11 +46,11 @@ export const tcpConnection: DescriptionKind<unknown> = defineKind<TcpConnection>
     topic: 'sockets',
     carried: 'TCP connections within the fixture with their data, also half-closed or left by their peer',
     conditions: [
-      'TCP connections estimate round trips and congestion anew, and acknowledgements that were on their way have arrived. Outside a network of its own, restoring one takes CAP_NET_ADMIN.',
+      'TCP connections estimate round trips and congestion anew, and acknowledgements that were on their way have arrived. Urgent data that has not arrived yet comes as other data does. Outside a network of its own, restoring one takes CAP_NET_ADMIN.',
     ],
     refused: {
       THAW_TCP_PRIVILEGE: 'TCP connections within the fixture, without CAP_NET_ADMIN over its network',
-      THAW_TCP_URGENT: 'TCP connections with urgent data to read',
+      THAW_TCP_URGENT: 'TCP connections with urgent data to read, or with data around urgent data that was read',
       THAW_TCP_ERROR: 'TCP connections with an error to report',
       THAW_TCP_ULP: 'TCP connections with TLS or another protocol in the kernel',
       THAW_TCP_UNSETTLED: 'TCP connections whose ends do not agree',
@@ -68,6 +68,8 @@ export const tcpConnection: DescriptionKind<unknown> = defineKind<TcpConnection>
     if (!tree.frozen || seen.process.receiver !== undefined) refuseUnprivilegedReading(seen, family)
     // A process that runs would notice that its socket is in repair mode.
     const [end, orphanedBy] = tree.frozen ? read(seen, tree) : [unread, null]
+    // It may have come while the socket was read.
+    if (tree.frozen) refuseUrgent(seen)
     const deaf = (native.poll(fd, POLLRDHUP, 0) & POLLRDHUP) !== 0 && !isPeerEnded(tcpInfo(seen).state)
     return {
       ...end,
@@ -109,10 +111,8 @@ function read(seen: SeenDescription, tree: SeenTree): readonly [TcpEnd, TcpEnd |
 
 function refuseSpecial(seen: SeenDescription): void {
   const fd = seen.duplicate()
-  const events = native.poll(fd, POLLPRI, 0)
-  if ((events & POLLPRI) !== 0)
-    throw refusal(seen, 'THAW_TCP_URGENT', 'is a TCP connection with urgent data to read', 'Let it read that before the checkpoint.')
-  if ((events & POLLERR) !== 0)
+  refuseUrgent(seen)
+  if ((native.poll(fd, 0, 0) & POLLERR) !== 0)
     throw refusal(seen, 'THAW_TCP_ERROR', 'is a TCP connection with an error to report', 'Let it read that before the checkpoint.')
   if (upperProtocol(fd) !== '')
     throw refusal(

@@ -16,6 +16,7 @@ export interface InetDiag {
   /** struct sockaddr, both. */
   readonly address: Uint8Array
   readonly peer: Uint8Array
+  /** To read: all that has come, also behind an urgent mark; the end of the stream counts as a byte. */
   readonly queuedBytes: number
   /** 0 where there is no descriptor. */
   readonly inode: number
@@ -53,11 +54,14 @@ export function socketsOfPort(
 }
 
 /** What stands at the other end of a connection within a machine; undefined: nothing. */
-export function otherEnd(seen: SeenDescription, local: Uint8Array, peer: Uint8Array): InetDiag | undefined {
-  const bytes = request(isV4(peer) ? AF_INET : AF_INET6, 0, ANY_STATE, portOf(peer), IPPROTO_TCP)
-  bytes.set(local.subarray(2, 4), 26)
-  bytes.set(bytesOf(peer), 28)
-  bytes.set(bytesOf(local), 44)
+export const otherEnd = (seen: SeenDescription, local: Uint8Array, peer: Uint8Array): InetDiag | undefined => endNamed(seen, peer, local)
+
+/** The end of a connection that has the address `local`, in the network namespace of a description. */
+export function endNamed(seen: SeenDescription, local: Uint8Array, peer: Uint8Array): InetDiag | undefined {
+  const bytes = request(isV4(local) ? AF_INET : AF_INET6, 0, ANY_STATE, portOf(local), IPPROTO_TCP)
+  bytes.set(peer.subarray(2, 4), 26)
+  bytes.set(bytesOf(local), 28)
+  bytes.set(bytesOf(peer), 44)
   // No cookie: whatever socket has these names.
   bytes.fill(0xff, 64, 72)
   const [found] = ask(seen, bytes)

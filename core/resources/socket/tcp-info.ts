@@ -4,7 +4,8 @@ import type { SeenDescription } from '../description.js'
 import { IPPROTO_TCP } from './option-table.js'
 
 const TCP_INFO = 11
-const TCP_INFO_BYTES = 32
+const TCP_INFO_BYTES = 136
+const BYTES_RECEIVED = 128
 
 export const TCP_ESTABLISHED = 1
 export const TCP_FIN_WAIT1 = 4
@@ -16,6 +17,14 @@ export const TCP_LAST_ACK = 9
 export const TCP_LISTEN = 10
 export const TCP_CLOSING = 11
 
+const hasEnded = new Set([TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_CLOSING, TCP_LAST_ACK])
+const hasBeenEnded = new Set([TCP_CLOSE_WAIT, TCP_CLOSING, TCP_LAST_ACK])
+
+/** Its end of the stream was sent (shutdown for writing): a FIN follows the data. */
+export const isEnded = (state: number): boolean => hasEnded.has(state)
+/** The peer's end of the stream has come. */
+export const isPeerEnded = (state: number): boolean => hasBeenEnded.has(state)
+
 export interface TcpInfo {
   /** TCP_* of net/tcp_states.h. */
   readonly state: number
@@ -26,6 +35,8 @@ export interface TcpInfo {
   /** Of a listening socket: connections that wait to be accepted, and how many may. */
   readonly waiting: number
   readonly backlog: number
+  /** All that has come so far, its end too. */
+  readonly bytesReceived: bigint
 }
 
 export function tcpInfo(seen: SeenDescription): TcpInfo {
@@ -40,5 +51,6 @@ export function tcpInfo(seen: SeenDescription): TcpInfo {
     // A listening socket says its queue where others count packets: tcpi_unacked, tcpi_sacked.
     waiting: view.getUint32(24, true),
     backlog: view.getUint32(28, true),
+    bytesReceived: view.getBigUint64(BYTES_RECEIVED, true),
   }
 }

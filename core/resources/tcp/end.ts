@@ -9,9 +9,10 @@ import { pause } from '../../checkpoint/pause.js'
 import type { TcpState } from '../../../native/index.js'
 import type { SeenDescription } from '../description.js'
 import { refusal } from '../refusal.js'
-import { TCP_CLOSE_WAIT, TCP_CLOSING, TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_LAST_ACK, tcpInfo } from '../socket/tcp-info.js'
+import { isEnded, isPeerEnded, TCP_FIN_WAIT2, tcpInfo } from '../socket/tcp-info.js'
 import type { TcpInfo } from '../socket/tcp-info.js'
 import { add, distance, earlier, later } from './sequence.js'
+import { urgentMark } from './urgent.js'
 
 export interface TcpEnd {
   /** TCP_* of net/tcp_states.h. */
@@ -39,14 +40,6 @@ interface Reading {
 
 const SETTLE_MS = 500
 const ORPHAN_WINDOW = 65535
-
-const hasEnded = new Set([TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_CLOSING, TCP_LAST_ACK])
-const hasBeenEnded = new Set([TCP_CLOSE_WAIT, TCP_CLOSING, TCP_LAST_ACK])
-
-/** Its end of the stream was sent (shutdown for writing): a FIN follows the data. */
-export const isEnded = (state: number): boolean => hasEnded.has(state)
-/** The peer's end of the stream has come. */
-export const isPeerEnded = (state: number): boolean => hasBeenEnded.has(state)
 
 const known = new WeakMap<SeenDescription, TcpEnd>()
 
@@ -95,7 +88,15 @@ function readBoth(seen: SeenDescription, peer: SeenDescription): readonly [Readi
   }
 }
 
-const read = (seen: SeenDescription): Reading => ({ tcp: native.readTcpState(seen.duplicate()), info: tcpInfo(seen) })
+function read(seen: SeenDescription): Reading {
+  try {
+    return { tcp: native.readTcpState(seen.duplicate()), info: tcpInfo(seen) }
+  } catch (error) {
+    // More to read than there seems to be, time after time though nobody sends: a look goes on behind a mark that is the first in the queue.
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') throw urgentMark(seen)
+    throw error
+  }
+}
 
 /** Behind the last byte that was written, and received. */
 const writtenTo = ({ tcp, info }: Reading): number => add(tcp.sendSequence, isEnded(info.state) ? -1 : 0)

@@ -11,9 +11,8 @@ import { emitSocket, setInt } from '../socket/emission.js'
 import { intOf, IP_OPTIONS, IPPROTO_IP, IPPROTO_TCP, SO_RCVBUF, SO_REUSEADDR, SOL_SOCKET } from '../socket/option-table.js'
 import { emitOptions } from '../socket/options.js'
 import type { SocketOption } from '../socket/options.js'
-import { TCP_CLOSING, TCP_LAST_ACK } from '../socket/tcp-info.js'
+import { isEnded, isPeerEnded, TCP_CLOSING, TCP_LAST_ACK } from '../socket/tcp-info.js'
 import type { TcpConnection } from '../tcp-connection.js'
-import { isEnded, isPeerEnded } from './end.js'
 import type { TcpEnd } from './end.js'
 
 const SOCK_STREAM = 1
