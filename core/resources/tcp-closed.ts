@@ -13,8 +13,9 @@ import { AF_INET, IPPROTO_TCP, SO_LINGER, SOL_SOCKET } from './socket/option-tab
 import { emitOptions } from './socket/options.js'
 import type { SocketOption } from './socket/options.js'
 import { socketOf } from './socket/seen-socket.js'
-import { TCP_CLOSE, TCP_LISTEN, tcpInfo } from './socket/tcp-info.js'
+import { isPeerEnded, TCP_CLOSE, TCP_LISTEN, tcpInfo } from './socket/tcp-info.js'
 import { otherEnd } from './socket/inet-diag.js'
+import { endsInOrder, refuseOtherError } from './tcp/over.js'
 import { collectSetOptions } from './tcp/own-options.js'
 import { waitsFor } from './tcp/backlog.js'
 import { isTcp } from './tcp/peer.js'
@@ -25,8 +26,10 @@ import { mayBeInFlight } from './unix/queue.js'
 
 export interface TcpClosed {
   family: number
-  /** ECONNRESET, for the next call to report. */
+  /** For the next call to report: ECONNRESET, or EPIPE behind the peer's end of the stream. */
   errorPending: boolean
+  /** The peer's end of the stream came before it was reset. */
+  ended: boolean
   options: SocketOption[]
   /** Came before the end. */
   unread: Uint8Array
@@ -35,6 +38,7 @@ export interface TcpClosed {
 const SOCK_STREAM = 1
 const SOCK_CLOEXEC = 0o2000000
 const SO_ERROR = 4
+const SHUT_WR = 1
 const POLLIN = 0x1
 const POLLERR = 0x8
 const POLLRDHUP = 0x2000
@@ -51,7 +55,10 @@ export const tcpClosed: DescriptionKind<unknown> = defineKind<TcpClosed>({
   support: {
     topic: 'sockets',
     carried: 'TCP connections that have ended, with what is unread',
-    conditions: ['A TCP connection that was reset has another name and default buffers.'],
+    conditions: [
+      'A TCP connection that was reset has another name and default buffers.',
+      'The error that such a connection has yet to report comes back as ECONNRESET, or as EPIPE where its peer had ended the stream before. It cannot be read without taking it away, and is another one where somebody outside has ended the connection (`ss --kill`), or where both ends had ended the stream.',
+    ],
     refused: {
       THAW_TCP_OUTSIDE: 'TCP connections to the outside (or restored as closed, with `--tcp-close`)',
       THAW_TCP_UNREAD: 'such closed ones with more unread data than can be carried',
@@ -67,18 +74,23 @@ export const tcpClosed: DescriptionKind<unknown> = defineKind<TcpClosed>({
 
   collect(seen, tree) {
     const family = socketOf(seen)?.family ?? AF_INET
-    const closed = tcpInfo(seen).state === TCP_CLOSE
+    const { state } = tcpInfo(seen)
+    const closed = state === TCP_CLOSE
+    const errorPending = !closed || (events(seen) & POLLERR) !== 0
     if (!closed) refuseConnection(seen, tree)
+    else if (errorPending) refuseOtherError(seen)
     refuseUrgent(seen)
     if (bytesUnread(seen) > MOST_UNREAD) refuseUnread(seen)
     const unread = tree.frozen ? peekUnread(seen) : new Uint8Array()
     const options = collectSetOptions(seen, family).filter(({ level, option }) => !useless.has(`${level}:${option}`))
-    return { family, errorPending: !closed || (events(seen) & POLLERR) !== 0, options, unread }
+    const ended = closed ? tree.frozen && endsInOrder(seen) : isPeerEnded(state)
+    return { family, errorPending, ended, options, unread }
   },
 
-  open({ family, errorPending, options, unread }, emitter) {
+  open(closed, emitter) {
     const { program } = emitter
-    const fd = resetConnection(family, unread, emitter)
+    const { errorPending, options } = closed
+    const fd = resetConnection(closed, emitter)
     if (!errorPending) program.call('getsockopt', [fd, SOL_SOCKET, SO_ERROR, program.bundle.allocate(4), program.bundle.words(4)])
     emitOptions(program, fd, options, 'others')
     return fd
@@ -120,7 +132,7 @@ function isOtherEndHeld(seen: SeenDescription, peer: Uint8Array, tree: SeenTree)
 }
 
 /** A connection to ourselves, whose other end is closed the hard way (SO_LINGER of no seconds). */
-function resetConnection(family: number, unread: Uint8Array, emitter: Emitter): Cell {
+function resetConnection({ family, unread, ended }: TcpClosed, emitter: Emitter): Cell {
   const { program } = emitter
   const { bundle } = program
   const address = loopbackAddress(family)
@@ -134,6 +146,7 @@ function resetConnection(family: number, unread: Uint8Array, emitter: Emitter): 
   program.call('connect', [blocking, name, address.length])
   const peer = program.call('accept4', [listener, 0, 0, SOCK_CLOEXEC])
   if (unread.length > 0) program.call('write', [peer, bundle.bytes(unread, 1), unread.length], { equal: unread.length })
+  if (ended) program.call('shutdown', [peer, SHUT_WR])
   program.call('setsockopt', [peer, SOL_SOCKET, SO_LINGER, bundle.bytes(new Uint8Array(Int32Array.of(1, 0).buffer)), 8])
   closeDescriptor(program, peer)
   closeDescriptor(program, listener)

@@ -51,7 +51,7 @@ export const tcpConnection: DescriptionKind<unknown> = defineKind<TcpConnection>
     refused: {
       THAW_TCP_PRIVILEGE: 'TCP connections within the fixture, without CAP_NET_ADMIN over its network',
       THAW_TCP_URGENT: 'TCP connections with urgent data to read, or with data around urgent data that was read',
-      THAW_TCP_ERROR: 'TCP connections with an error to report',
+      THAW_TCP_ERROR: 'TCP connections with an error to report, other than that they were reset',
       THAW_TCP_ULP: 'TCP connections with TLS or another protocol in the kernel',
       THAW_TCP_UNSETTLED: 'TCP connections whose ends do not agree',
     },

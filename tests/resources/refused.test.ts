@@ -66,6 +66,7 @@ const refused: Readonly<Record<string, string>> = {
   'tcp-urgent': 'THAW_TCP_URGENT',
   'tcp-mark-ahead': 'THAW_TCP_URGENT',
   'tcp-mark': 'THAW_TCP_URGENT',
+  'tcp-refused': 'THAW_TCP_ERROR',
   'lease-of-deleted': 'THAW_FILE_LOCK',
   'memory-policy': 'THAW_MEMORY_POLICY',
   'ended-leader': 'THAW_ZOMBIE',

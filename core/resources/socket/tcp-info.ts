@@ -5,6 +5,7 @@ import { IPPROTO_TCP } from './option-table.js'
 
 const TCP_INFO = 11
 const TCP_INFO_BYTES = 136
+const BYTES_ACKNOWLEDGED = 120
 const BYTES_RECEIVED = 128
 
 export const TCP_ESTABLISHED = 1
@@ -35,6 +36,10 @@ export interface TcpInfo {
   /** Of a listening socket: connections that wait to be accepted, and how many may. */
   readonly waiting: number
   readonly backlog: number
+  /** Unanswered so far: packets sent once more, and questions whether the peer is there. */
+  readonly unanswered: number
+  /** All that was acknowledged, of who has connected the beginning, too. */
+  readonly bytesAcknowledged: bigint
   /** All that has come so far, its end too. */
   readonly bytesReceived: bigint
 }
@@ -51,6 +56,9 @@ export function tcpInfo(seen: SeenDescription): TcpInfo {
     // A listening socket says its queue where others count packets: tcpi_unacked, tcpi_sacked.
     waiting: view.getUint32(24, true),
     backlog: view.getUint32(28, true),
+    // tcpi_retransmits, tcpi_probes
+    unanswered: view.getUint8(2) + view.getUint8(3),
+    bytesAcknowledged: view.getBigUint64(BYTES_ACKNOWLEDGED, true),
     bytesReceived: view.getBigUint64(BYTES_RECEIVED, true),
   }
 }

@@ -8,7 +8,7 @@ import type { SeenDescription } from '../description.js'
 import { refusal } from '../refusal.js'
 import { intOf } from '../socket/option-table.js'
 import { isPeerEnded, tcpInfo } from '../socket/tcp-info.js'
-import { endNamed } from './diag.js'
+import { endNamed } from '../socket/inet-diag.js'
 import { bytesUnread } from './unread.js'
 
 const POLLPRI = 0x2
@@ -35,7 +35,7 @@ function isAtMark(seen: SeenDescription): boolean {
   return intOf(answer) !== 0
 }
 
-/** Whether more has come than seems to be there. Not of a connection that is over: of that nobody tells. */
+/** Whether more has come than seems to be there. Of a connection that is over, sock_diag does not tell. */
 function isMarkAhead(seen: SeenDescription): boolean {
   const before = look(seen)
   const peer = native.getpeername(seen.duplicate())
