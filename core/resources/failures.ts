@@ -18,6 +18,8 @@ const ENODEV = 19
 const ENOTDIR = 20
 const EMFILE = 24
 const ENOSPC = 28
+const ENOPROTOOPT = 92
+const EPROTONOSUPPORT = 93
 const EADDRINUSE = 98
 const EADDRNOTAVAIL = 99
 
@@ -34,6 +36,7 @@ function explainCall({ name, purpose }: Operation, errno: number): Explanation |
   if (errno === ENODEV && /\b(multicast group|interface \d+)\b/.test(purpose)) return missingInterface
   if (name === 'prlimit64' && errno === EPERM) return lowerLimit
   if (name === 'socket' && errno === EPERM) return unprivileged
+  if (name === 'socket' && /\btcp listener\b/.test(purpose) && (errno === ENOPROTOOPT || errno === EPROTONOSUPPORT)) return withoutMptcp
   if (name === 'mq_open' && errno === EEXIST) return takenQueue
   if (name === 'connect' && errno === EADDRNOTAVAIL && /\bTCP connection\b/.test(purpose)) return takenConnection
   if (name === 'inotify_init1' || name === 'inotify_add_watch') return explainInotify(errno)
@@ -75,6 +78,12 @@ const takenQueue: Explanation = {
 const unprivileged: Explanation = {
   code: 'THAW_RAW_PRIVILEGE',
   message: 'such a socket takes CAP_NET_RAW in this network. Run as root, or restore with a network of its own (--network new).',
+}
+
+const withoutMptcp: Explanation = {
+  code: 'THAW_MPTCP_OFF',
+  message:
+    'it listens by MPTCP, which this kernel does not have or which is switched off (sysctl net.mptcp.enabled). Switch it on, or have the program use TCP (Go: GODEBUG=multipathtcp=0) and make a new checkpoint.',
 }
 
 const takenConnection: Explanation = {

@@ -10,6 +10,7 @@ const EPROTOTYPE = 91
 const EADDRNOTAVAIL = 99
 const ENODEV = 19
 const EPERM = 1
+const ENOPROTOOPT = 92
 const EEXIST = 17
 
 test.each([
@@ -24,6 +25,7 @@ test.each([
   ['setsockopt', 'descriptor 3 (udp socket): multicast group 224.0.0.251 on interface 2', ENODEV, 'THAW_INTERFACE_MISSING'],
   ['bind', 'descriptor 3 (packet socket): interface 2', ENODEV, 'THAW_INTERFACE_MISSING'],
   ['socket', 'descriptor 3 (raw socket)', EPERM, 'THAW_RAW_PRIVILEGE'],
+  ['socket', 'descriptor 3 (tcp listener)', ENOPROTOOPT, 'THAW_MPTCP_OFF'],
   ['mq_open', 'descriptor 3 (message queue)', EEXIST, 'THAW_NAME_TAKEN'],
   ['connect', 'descriptor 3 (tcp connection): TCP connection 127.0.0.1:1 to 127.0.0.1:2', EADDRNOTAVAIL, 'THAW_PORT_TAKEN'],
   ['fcntl', 'descriptor 3 (regular file): POSIX lock on /data', EAGAIN, 'THAW_FILE_LOCKED'],

@@ -67,6 +67,8 @@ const refused: Readonly<Record<string, string>> = {
   'tcp-mark-ahead': 'THAW_TCP_URGENT',
   'tcp-mark': 'THAW_TCP_URGENT',
   'tcp-refused': 'THAW_TCP_ERROR',
+  'mptcp-client': 'THAW_MPTCP',
+  'mptcp-connection': 'THAW_MPTCP',
   'lease-of-deleted': 'THAW_FILE_LOCK',
   'memory-policy': 'THAW_MEMORY_POLICY',
   'ended-leader': 'THAW_ZOMBIE',

@@ -17,6 +17,7 @@ export const IPPROTO_UDP = 17
 export const IPPROTO_IPV6 = 41
 export const IPPROTO_ICMPV6 = 58
 export const IPPROTO_RAW = 255
+export const IPPROTO_MPTCP = 262
 export const SOL_SOCKET = 1
 export const SOL_PACKET = 263
 
@@ -33,6 +34,9 @@ export const SO_ATTACH_FILTER = 26
 export const SO_PEEK_OFF = 42
 export const SO_LOCK_FILTER = 44
 export const SO_BUF_LOCK = 72
+
+/** Streams over IP. */
+export const isTcpProtocol = (protocol: number): boolean => protocol === IPPROTO_TCP || protocol === IPPROTO_MPTCP
 
 export const intOf = (value: Uint8Array): number => new DataView(value.buffer, value.byteOffset).getInt32(0, true)
 export const intBytes = (value: number): Uint8Array => new Uint8Array(Int32Array.of(value).buffer)
@@ -120,5 +124,7 @@ export function optionsFor(family: number, type: number, protocol: number): read
   if (family === AF_PACKET) return [...packetOptions, ...socketOptions]
   const ip = family === AF_INET6 ? [...ipv6Options, ...ipOptions] : ipOptions
   if (type === SOCK_RAW) return [...ip, ...rawOptions, ...multicastOptions, ...socketOptions]
+  // MPTCP has the lock of a buffer from its size, and lets nobody set it.
+  if (protocol === IPPROTO_MPTCP) return [...ip, ...tcpOptions, ...socketOptions.filter(({ option }) => option !== SO_BUF_LOCK)]
   return [...ip, ...(protocol === IPPROTO_TCP ? tcpOptions : [...udpOptions, ...multicastOptions]), ...socketOptions]
 }

@@ -12,7 +12,7 @@ import { collectFilter, emitFilter, isFilter } from './filter.js'
 import {
   intBytes,
   intOf,
-  IPPROTO_TCP,
+  isTcpProtocol,
   optionsFor,
   SO_ATTACH_FILTER,
   SO_BUF_LOCK,
@@ -36,7 +36,7 @@ const BUFFER_FACTOR = 2
 
 export function collectOptions(seen: SeenDescription, family: number, type: number, protocol: number): SocketOption[] {
   const fd = seen.duplicate()
-  const filter = collectFilter(seen, type === SOCK_RAW || protocol !== IPPROTO_TCP)
+  const filter = collectFilter(seen, type === SOCK_RAW || !isTcpProtocol(protocol))
   const usual = usualOptions(homeOf(seen), family, type, protocol)
   const others = optionsFor(family, type, protocol).flatMap((entry, index) => {
     const value = readOption(fd, entry)

@@ -4,11 +4,11 @@ import type { SeenDescription, SeenTree } from '../description.js'
 import { refusal } from '../refusal.js'
 import { isAnywhere, isLoopback, portOf, printAddress } from '../socket/address.js'
 import { intOf, SOL_SOCKET } from '../socket/option-table.js'
-import { socketInt, socketOf } from '../socket/seen-socket.js'
+import { socketInt } from '../socket/seen-socket.js'
 import { tcpInfo } from '../socket/tcp-info.js'
 import { embryosOf } from './embryos.js'
 import type { Embryo, Embryos } from './embryos.js'
-import { connectionNamed, isTcp, peerInTree, sameAddress } from './peer.js'
+import { connectionNamed, isTcpListener, peerInTree, sameAddress } from './peer.js'
 
 export interface Place {
   readonly listener: SeenDescription
@@ -44,7 +44,7 @@ function whyNotCarried(listener: SeenDescription, { embryos, toleranceMs }: Embr
   if (stranger !== undefined) return `one of which comes from outside (${printAddress(stranger.client)})`
   if (embryos.some((embryo) => bytesToSend(clientOf(embryo, tree)) > 0)) return 'and for which data is on its way'
   const isNeighbour = (other: SeenDescription): boolean =>
-    other !== listener && isTcp(other) && socketOf(other)?.listening === true && portOf(native.getsockname(other.duplicate())) === port
+    other !== listener && isTcpListener(other) && portOf(native.getsockname(other.duplicate())) === port
   if (socketInt(listener, SOL_SOCKET, SO_REUSEPORT) !== 0 && tree.descriptions.some(isNeighbour)) return 'and shares the port with others'
   const unsure = embryos.some(({ ageMs }, i) => i > 0 && (embryos[i - 1]?.ageMs ?? 0) - ageMs < toleranceMs)
   return unsure ? 'which came too soon after each other to tell their order' : undefined
@@ -66,9 +66,7 @@ export function placeInQueue(client: SeenDescription, tree: SeenTree): Place | u
 export function waitsFor(client: SeenDescription, tree: SeenTree): SeenDescription | undefined {
   const peer = native.getpeername(client.duplicate())
   if (peer === null || peerInTree(client, tree) !== undefined) return undefined
-  return tree.descriptions.find(
-    (other) => isTcp(other) && socketOf(other)?.listening === true && reaches(peer, native.getsockname(other.duplicate())),
-  )
+  return tree.descriptions.find((other) => isTcpListener(other) && reaches(peer, native.getsockname(other.duplicate())))
 }
 
 function reaches(peer: Uint8Array, listening: Uint8Array): boolean {

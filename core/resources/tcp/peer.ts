@@ -2,13 +2,27 @@
 import { native } from '../../../native/index.js'
 import type { SeenDescription, SeenTree } from '../description.js'
 import { printAddress } from '../socket/address.js'
-import { AF_INET, AF_INET6, IPPROTO_TCP } from '../socket/option-table.js'
+import { AF_INET, AF_INET6, IPPROTO_MPTCP, IPPROTO_TCP, isTcpProtocol } from '../socket/option-table.js'
 import { socketOf } from '../socket/seen-socket.js'
+import type { SeenSocket } from '../socket/seen-socket.js'
 import { TCP_CLOSE, TCP_LISTEN, tcpInfo } from '../socket/tcp-info.js'
+
+const isInet = ({ family }: SeenSocket): boolean => family === AF_INET || family === AF_INET6
 
 export function isTcp(seen: SeenDescription): boolean {
   const socket = socketOf(seen)
-  return socket !== undefined && (socket.family === AF_INET || socket.family === AF_INET6) && socket.protocol === IPPROTO_TCP
+  return socket !== undefined && isInet(socket) && socket.protocol === IPPROTO_TCP
+}
+
+export function isMptcp(seen: SeenDescription): boolean {
+  const socket = socketOf(seen)
+  return socket !== undefined && isInet(socket) && socket.protocol === IPPROTO_MPTCP
+}
+
+/** Whether it listens for TCP connections, be it by MPTCP: what that accepts of a client without MPTCP are sockets of TCP. */
+export function isTcpListener(seen: SeenDescription): boolean {
+  const socket = socketOf(seen)
+  return socket !== undefined && isInet(socket) && isTcpProtocol(socket.protocol) && socket.listening
 }
 
 /** As printed, since IPv4 may show in an IPv6 address on one side. */
