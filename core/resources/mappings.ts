@@ -14,7 +14,10 @@ import { isSegment } from './sysv-segment.js'
 export const support: Support = {
   topic: 'memory',
   carried: 'private mappings, of files and anonymous, with advice, locks, seals, stacks that grow',
-  conditions: ['A copy has one mapping more, named `/memfd:thaw-restorer`.'],
+  conditions: [
+    'A copy has one mapping more, named `/memfd:thaw-restorer`.',
+    'Names of mappings without a file (PR_SET_VMA_ANON_NAME) take a kernel that has them, also where they are restored. Those of the heap and of the first stack are lost: Linux does not tell them.',
+  ],
   refused: {
     THAW_MAPPING:
       'hugetlb memory, userfaultfd, rings for asynchronous I/O, device memory, a vDSO with other protections, freed protection keys',
@@ -80,6 +83,7 @@ function kindOf(process: SeenProcess, line: MappingLine): MappingKind {
   if (line.flags.has('ht')) throw refused(process, line, 'is hugetlb memory')
   if (line.flags.has('io') && !path.startsWith('[v') && !isRingMemory(line)) throw refused(process, line, 'is device memory')
   if (isRingMemory(line)) return MappingKind.ioUring
+  if (path === '[anon:]' || path === '[anon_shmem:]') throw refused(process, line, 'has an empty name (PR_SET_VMA_ANON_NAME)')
   if (path === '[vdso]' || path.startsWith('[vvar')) return kindOfVdso(process, line)
   if (path === '/dev/zero (deleted)' || path.startsWith('[anon_shmem:') || isSegment(line)) return MappingKind.anonymousShared
   if (path === '' || path === '[heap]' || path === '[stack]' || path.startsWith('[anon:')) return MappingKind.anonymous

@@ -24,6 +24,8 @@ const MLOCK_ONFAULT = 1
 const MADV_DONTNEED = 4
 /** Since Linux 5.14. */
 const MADV_POPULATE_WRITE = 23
+const PR_SET_VMA = 0x53564d41
+const PR_SET_VMA_ANON_NAME = 0
 
 /**
  * Whether the mapping must be writable while it is filled, and gets its own protection afterwards. One that was writable once is accounted for
@@ -57,7 +59,19 @@ export function emitMapping(program: Program, mapping: Mapping, writable: boolea
   const protection = writable ? mapping.protection | PROT_READ_WRITE : mapping.protection
   const length = mapping.end - mapping.start
   program.call('mmap', [mapping.start, length, protection, mmapFlags(mapping), file ?? -1, mapping.offset], { equal: mapping.start })
+  emitName(program, mapping)
   emitGuarded(program, mapping)
+}
+
+/**
+ * Of memory without a file: since Linux 5.17, of shared memory since 6.2, where the kernel was built with it (CONFIG_ANON_VMA_NAME). As soon as it is
+ * mapped: neighbours with other names are not joined.
+ */
+export function emitName(program: Program, { start, end, kind, name }: Mapping): void {
+  if (name === '' || (kind !== MappingKind.anonymous && kind !== MappingKind.anonymousShared)) return
+  program.for(`name of 0x${start.toString(16)}-0x${end.toString(16)}`, () =>
+    program.call('prctl', [PR_SET_VMA, PR_SET_VMA_ANON_NAME, start, end - start, program.bundle.string(name)]),
+  )
 }
 
 /** A mapping that had a guard once is known by that ever after (VM_MAYBE_GUARD), and is not joined with neighbours that had none. While it is empty. */

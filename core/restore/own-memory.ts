@@ -6,7 +6,16 @@ import type { Program } from '../program/program.js'
 import { emitSharedDeleted } from '../resources/deleted-mapping.js'
 import type { Emitter } from '../resources/description.js'
 import { emitProtectionKey } from '../resources/protection-keys.js'
-import { emitAdvice, emitGuarded, emitGuards, emitInstanceAdvice, emitMapping, emitSeal, writableMapping } from './mapping-program.js'
+import {
+  emitAdvice,
+  emitGuarded,
+  emitGuards,
+  emitInstanceAdvice,
+  emitMapping,
+  emitName,
+  emitSeal,
+  writableMapping,
+} from './mapping-program.js'
 import type { Planning } from './planning.js'
 
 const AT_FDCWD = -100
@@ -26,6 +35,7 @@ export function emitOwnMemory(program: Program, planning: Planning, { pid, memor
         })
       if (mapping.kind === MappingKind.anonymousShared) {
         planning.shared.emitMapping(program, mapping)
+        emitName(program, mapping)
         emitGuarded(program, mapping)
       }
     }

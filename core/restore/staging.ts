@@ -10,7 +10,7 @@ import type { AddressRange } from '../checkpoint/space.js'
 import type { Mapping, MemoryModel, PageRange } from '../image/model.js'
 import { MappingKind } from '../image/model.js'
 import type { Program } from '../program/program.js'
-import { mmapFlags, pagesOf } from './mapping-program.js'
+import { emitName, mmapFlags, pagesOf } from './mapping-program.js'
 
 const HUGE_BYTES = 2n << 20n
 /** What is larger has its own huge pages in the middle (huge.ts). */
@@ -76,6 +76,7 @@ export class Staging {
     for (const [mapping, at] of this.#places) {
       const length = mapping.end - mapping.start
       program.call('mremap', [at, length, length, MREMAP_MAYMOVE_FIXED, mapping.start], { equal: mapping.start })
+      emitName(program, mapping)
       if (mapping.protection !== PROT_READ_WRITE) program.call('mprotect', [mapping.start, length, mapping.protection])
       for (const hole of holesIn(mapping, pagesOf(pages, [mapping])))
         program.call('madvise', [hole.start, hole.end - hole.start, MADV_DONTNEED])
