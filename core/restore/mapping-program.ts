@@ -21,6 +21,7 @@ const MADV_DONTFORK = 10
 const MADV_GUARD_INSTALL = 102
 const MADV_GUARD_REMOVE = 103
 const MLOCK_ONFAULT = 1
+const ENOMEM = 12
 const MADV_DONTNEED = 4
 /** Since Linux 5.14. */
 const MADV_POPULATE_WRITE = 23
@@ -113,7 +114,16 @@ export function emitInstanceAdvice(program: Program, memory: Pick<MemoryModel, '
   const { start, end, flags } = mapping
   if (isWiped(mapping)) emitGuards(program, memory, [mapping])
   if (flags.includes('dc') && !flags.includes('io')) program.call('madvise', [start, end - start, MADV_DONTFORK])
-  if (flags.includes('lo')) program.call('mlock2', [start, end - start, flags.includes('lf') ? MLOCK_ONFAULT : 0])
+  if (flags.includes('lo')) emitLock(program, mapping)
+}
+
+/**
+ * What cannot be filled is locked all the same: memory without access, or with guards, and what is behind the end of a file. mlock tells of that (ENOMEM)
+ * once it is done, in the word that it has for a limit, too (RLIMIT_MEMLOCK); to lock on fault fills nothing, so that only the limit fails it.
+ */
+function emitLock(program: Program, { start, end, flags }: Mapping): void {
+  program.call('mlock2', [start, end - start, MLOCK_ONFAULT])
+  if (!flags.includes('lf')) program.call('mlock2', [start, end - start, 0], { orErrno: ENOMEM })
 }
 
 export const writableMapping = ({ protection, flags }: Mapping): boolean => (protection & PROT_WRITE) !== 0 || flags.includes('mw')

@@ -15,6 +15,7 @@ import { INPUT, report, Run } from '../program/interpreter.ts'
 
 const PLACE = 0x3000_0000_0000n
 const [PROT_READ, PROT_WRITE] = [1, 2]
+const [RLIMIT_MEMLOCK, NOBODY] = [8, 65534]
 
 const one = (rest: Partial<Mapping> = {}): Mapping => mapping(PLACE, PLACE + 4n * PAGE, rest)
 
@@ -89,4 +90,21 @@ test('only what cannot be written to while it is filled needs its protection aft
     expect(needsProtecting(one({ protection }), behind)).toBe(false)
   }
   expect(needsProtecting(one(), inside)).toBe(false)
+})
+
+test('memory without access is locked, what the limit on locked memory does not allow is not', () => {
+  expect(made(one({ protection: 0, flags: ['lo'] }))?.flags.has('lo')).toBe(true)
+  for (const protection of [0, PROT_READ]) {
+    using run = new Run((main, bundle) => {
+      main.onFailure = bundle.program('failed')
+      main.onFailure.call('exit_group', [17])
+      emitMapping(main, one({ protection }), false, undefined)
+      main.call('prlimit64', [0, RLIMIT_MEMLOCK, bundle.words(PAGE, PAGE), 0])
+      // Root needs no limit.
+      main.call('setresuid', [NOBODY, NOBODY, NOBODY], 'any')
+      emitInstanceAdvice(main, { guards: [] }, one({ protection, flags: ['lo'] }))
+      main.call('exit_group', [0])
+    })
+    expect(run.finish().status).toEqual({ kind: 'exited', code: 17 })
+  }
 })
