@@ -33,14 +33,15 @@ export class SharedPage {
   readonly #sizeBytes: bigint
   readonly #memories: ReadonlyMap<number, Placed>
   readonly #isThere: bigint
-  readonly #isTree: boolean
+  readonly #hasWaiting: boolean
   #words = 0
 
   /** @param start where there is room, as far as `end` then says @param isThere a word of the bundle, which is 1 once everything is made */
   constructor({ processes, zombies, sharedMemory }: ImageModel, start: bigint, isThere: bigint) {
     this.#start = start
     this.#isThere = isThere
-    this.#isTree = processes.length > 1 || zombies.length > 0
+    // For others of the tree, or for who founds the group that one is in.
+    this.#hasWaiting = processes.length > 1 || zombies.length > 0 || processes.some(({ pid, groupId }) => groupId !== pid)
     // Ten words for all and one for each turn of epoll sets, which nest five deep at most (EP_MAX_NESTS); at most five for each process: two for a group, one for each that helps to fork it.
     this.#sizeBytes = roundUp(BigInt(4 * (10 + 6 + 5 * (processes.length + zombies.length))))
     const memories = new Map<number, Placed>()
@@ -65,7 +66,7 @@ export class SharedPage {
 
   /** Whether the processes of an image share anything, while they are restored or at all. */
   get isNeeded(): boolean {
-    return this.#isTree || this.#memories.size > 0
+    return this.#hasWaiting || this.#memories.size > 0
   }
 
   /**

@@ -57,6 +57,10 @@ const cases: Record<string, Case> = {
     processes: 4,
   },
   'nothing but daemons': { commands: ['setsid sh -c "sleep 1001 &"; setsid sh -c "sleep 1002 & sleep 1003 &"'], processes: 3 },
+  'a single daemon, whose session and group have lost their leaders': {
+    commands: [`setsid bash -c 'set -m; sh -c "sleep 1001 &" &'`],
+    processes: 1,
+  },
   'what commands that have ended left running': {
     commands: ['sleep 1001 &', 'sleep 1002 & sleep 1003 &', 'exec sleep 1004'],
     processes: 4,
