@@ -116,8 +116,9 @@ export class Processes {
     this.#groups.emit(program, member)
     this.#descriptors.place(program, index)
     emitOwnMemory(program, this.#planning, process, this.#descriptors.emitter(program, index))
-    emitFileSystem(program, process, this.#planning.image.descriptions)
+    // Through /proc, which a root folder of its own may be without.
     emitProcessSettings(program, process, this.#planning.options.own.oomScoreAdjustment)
+    emitFileSystem(program, process, this.#planning.image.descriptions)
     this.#emitEnds(program, member)
     emitSignalActions(program, process.signalActions)
     const children = this.#planning.image.processes.filter(({ parentPid }) => parentPid === process.pid)
