@@ -180,6 +180,8 @@ export interface DescriptionKind<P> {
   open(payload: P, emitter: Emitter, flags: number): Cell
   /** Pids that processes have for a moment which the kind is made by (`Emitter.asProcess`). */
   pids?(payload: P): number[]
+  /** Numbers that descriptors of other descriptions have for a moment while it is made: closed ones, which the tree has no other use for. */
+  numbers?(payload: P): number[]
   /** Emits what must wait until all descriptions of the tree are open (registrations in epoll sets, descriptors in flight). */
   connect?(payload: P, emitter: Emitter, self: Cell): void
   /** Set where locks on it are carried. */

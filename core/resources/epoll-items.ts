@@ -46,6 +46,10 @@ export const isReportedOnce = ({ events }: EpollItem): boolean => (events & (EPO
 
 const itemLine = /^tfd:\s*(\d+) events:\s*([0-9a-f]+) data:\s*([0-9a-f]+)\s+pos:\S+ ino:([0-9a-f]+)/
 
+/** Those that a set has registrations by, be they closed since. */
+export const registeredNumbers = ({ link, info }: SeenDescription): number[] =>
+  link === EPOLL_LINK ? info.lines.flatMap((line) => itemLine.exec(line)?.[1] ?? []).map(Number) : []
+
 const known = new WeakMap<SeenDescription, readonly Registration[]>()
 
 export function registrationsOf(seen: SeenDescription, tree: SeenTree): readonly Registration[] {

@@ -58,6 +58,8 @@ export const epoll: DescriptionKind<unknown> = defineKind<Epoll>({
   // What it watches, or what is at a number that it watches something else by, may lead to a process.
   awaits: () => true,
 
+  numbers: ({ items }) => items.map(({ fd }) => fd),
+
   needs: ({ items }) => items.map(({ description }) => description),
 
   place({ items }, emitter, placements, all, self) {

@@ -4,8 +4,10 @@
  */
 import { RestoreError, UnsupportedError } from '../errors.js'
 import type { DescriptorModel, ImageModel, Limit } from '../image/model.js'
-import type { SeenTree } from '../resources/description.js'
+import type { SeenProcess, SeenTree } from '../resources/description.js'
 import type { SeenDescriptor } from '../resources/descriptors.js'
+import { registeredNumbers } from '../resources/epoll-items.js'
+import { kindNamed } from '../resources/kinds.js'
 import { collectLimits } from '../resources/limits.js'
 import type { Support } from '../resources/support.js'
 
@@ -23,10 +25,13 @@ const NEAR = 64
 /** The soft limit that most are born with, which is enough for most. */
 const USUAL = 1024
 
-/** The first number that no process of the tree uses. */
-export function firstUnused({ processes }: ImageModel): number {
-  return above(Math.max(-1, ...processes.map(({ descriptors }) => highestOf(descriptors))))
+/** The first number that no process of the tree uses, not even one that is closed, for what is registered by it. */
+export function firstUnused(image: ImageModel): number {
+  return above(Math.max(highestMoment(image), ...image.processes.map(({ descriptors }) => highestOf(descriptors))))
 }
+
+const highestMoment = ({ descriptions }: Pick<ImageModel, 'descriptions'>): number =>
+  descriptions.reduce((highest, { kind, payload }) => Math.max(highest, ...(kindNamed(kind).numbers?.(payload) ?? [])), -1)
 
 const highestOf = (descriptors: readonly DescriptorModel[]): number => Math.max(-1, ...descriptors.map(({ fd }) => fd))
 
@@ -34,22 +39,35 @@ const above = (highest: number): number => Math.max(LEAST, highest + 1)
 
 /** Refused while the tree runs: it would be restored by somebody with the limit of the dumper. @throws UnsupportedError THAW_OPEN_FILES */
 export function refuseBeyondLimit(tree: SeenTree, descriptors: readonly SeenDescriptor[]): void {
-  const [first, ...others] = descriptors
+  const [first, ...others] = [...descriptors.map(({ process, fd }) => ({ process, fd })), ...registered(tree)]
   if (first === undefined) return
-  const highest = others.reduce((found, other) => (other.fd > found.fd ? other : found), first)
+  const highest: Used = others.reduce((found, other) => (other.fd > found.fd ? other : found), first)
   const demand = { highest: highest.fd, descriptions: tree.descriptions.length, limit: ownLimit() }
   if (needed(demand) <= demand.limit) return
   const { pid, name } = highest.process
   const holder = { limit: hardLimit(collectLimits(pid)), count: descriptors.filter(({ process }) => process.pid === pid).length }
   throw new UnsupportedError(
     'THAW_OPEN_FILES',
-    `Cannot checkpoint pid ${pid} (${name}): it has descriptor ${highest.fd}, and its tree ${demand.descriptions} open files; ${advice(demand, holder)}`,
+    `Cannot checkpoint pid ${pid} (${name}): it has descriptor ${highest.fd}${closed(highest)}, and its tree ${demand.descriptions} open files; ${advice(demand, holder)}`,
     { pid },
   )
 }
 
+/** A number, and the process that has it, or registered something by it. */
+interface Used {
+  readonly process: SeenProcess
+  readonly fd: number
+  readonly isRegistered?: true
+}
+
+const registered = ({ descriptions }: SeenTree): Used[] =>
+  descriptions.flatMap((seen) => registeredNumbers(seen).map((fd) => ({ process: seen.process, fd, isRegistered: true })))
+
+const closed = ({ isRegistered }: Pick<Used, 'isRegistered'>): string => (isRegistered === true ? ' (closed, but in an epoll set)' : '')
+
 /** @throws RestoreError THAW_OPEN_FILES */
-export function requireOpenFiles({ processes, descriptions }: ImageModel): void {
+export function requireOpenFiles(image: ImageModel): void {
+  const { processes, descriptions } = image
   const tops = processes.map(({ descriptors, limits }) => ({
     fd: highestOf(descriptors),
     limit: hardLimit(limits),
@@ -57,11 +75,13 @@ export function requireOpenFiles({ processes, descriptions }: ImageModel): void 
   }))
   const holder = tops.toSorted((a, b) => b.fd - a.fd)[0]
   if (holder === undefined) return
-  const demand = { highest: holder.fd, descriptions: descriptions.length, limit: ownLimit() }
+  const moment = highestMoment(image)
+  const highest = Math.max(holder.fd, moment)
+  const demand = { highest, descriptions: descriptions.length, limit: ownLimit() }
   if (needed(demand) > demand.limit)
     throw new RestoreError(
       'THAW_OPEN_FILES',
-      `Cannot restore: the tree has descriptor ${holder.fd}, and ${demand.descriptions} open files; ${advice(demand, holder)}`,
+      `Cannot restore: the tree has descriptor ${highest}${moment > holder.fd ? closed({ isRegistered: true }) : ''}, and ${demand.descriptions} open files; ${advice(demand, holder)}`,
     )
 }
 
