@@ -69,7 +69,7 @@ export interface ProcessModel {
   oomScoreAdjustment: number
   personality: number
   subreaper: boolean
-  dumpable: boolean
+  dumpable: number
   /** As PR_GET_THP_DISABLE tells: 0, 1, or more with its flags. */
   thpDisabled: number
   membarrier: number

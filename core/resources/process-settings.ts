@@ -9,10 +9,17 @@ import { TILE_DATA, TILE_DATA_BIT } from '../program/extended-state.js'
 import type { Program } from '../program/program.js'
 import type { Support } from './support.js'
 
-export const support: Support = { topic: 'task', carried: 'what prctl sets' }
+export const support: Support = {
+  topic: 'task',
+  carried: 'what prctl sets',
+  conditions: [
+    'A process that is dumpable for root only (fs.suid_dumpable = 2, and its ids were changed) takes that setting where it is restored, by another user than its own.',
+  ],
+}
 
 const PR_GET_DUMPABLE = 3
 const PR_SET_DUMPABLE = 4
+const SUID_DUMP_ROOT = 2
 const PR_SET_CHILD_SUBREAPER = 36
 const PR_GET_CHILD_SUBREAPER = 37
 const PR_SET_THP_DISABLE = 41
@@ -62,7 +69,7 @@ export function askProcessSettings(program: Program, pid: number, status: Status
     coredumpFilter: Number.parseInt(readFileSync(`/proc/${pid}/coredump_filter`, 'utf8'), 16),
     thpDisabled: Number(results.cell(thpDisabled)),
     subreaper: results.bytes(subreaper, 4)[0] === 1,
-    dumpable: results.cell(dumpable) === 1n,
+    dumpable: Number(results.cell(dumpable)),
     personality: Number(results.cell(personality)),
     membarrier: Number(results.cell(membarrier)),
     permittedFeatures: new DataView(results.bytes(permitted, 8).slice().buffer).getBigUint64(0, true),
@@ -106,9 +113,13 @@ export function emitSubreaper(program: Program, { subreaper }: ProcessSettings):
   if (subreaper) program.for('subreaper', () => program.call('prctl', [PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0]))
 }
 
-/** After the credentials: changing ids resets it (prctl(2), PR_SET_DUMPABLE). */
-export function emitDumpable(program: Program, { dumpable }: ProcessSettings): void {
-  program.for('dumpable', () => program.call('prctl', [PR_SET_DUMPABLE, dumpable ? 1 : 0, 0, 0, 0]))
+/** After the credentials: changing ids resets it (prctl(2), PR_SET_DUMPABLE), and nothing else makes it 2, to which it cannot be set. */
+export function emitDumpable(program: Program, { dumpable }: Pick<ProcessSettings, 'dumpable'>): void {
+  if (dumpable === SUID_DUMP_ROOT)
+    program.for('dumpable for root only (fs.suid_dumpable)', () =>
+      program.call('prctl', [PR_GET_DUMPABLE, 0, 0, 0, 0], { equal: SUID_DUMP_ROOT }),
+    )
+  else program.for('dumpable', () => program.call('prctl', [PR_SET_DUMPABLE, dumpable, 0, 0, 0]))
 }
 
 const AT_FDCWD = -100

@@ -33,7 +33,7 @@ export const fullProcess: ProcessModel = {
   oomScoreAdjustment: -1000,
   personality: 0x40000,
   subreaper: true,
-  dumpable: true,
+  dumpable: 2,
   thpDisabled: 3,
   membarrier: 2 ** 32 - 1,
   coredumpFilter: 0x33,
