@@ -8,7 +8,7 @@ import type { Program } from '../program/program.js'
 import { emitAdvice, emitMapping, emitProtection, emitSeal, needsProtecting } from './mapping-program.js'
 import type { Planning } from './planning.js'
 import type { VdsoPlaces } from './vdso-move.js'
-import { emitLayout, mappedOf } from './template-program.js'
+import { mappedOf } from './template-program.js'
 
 const TASK_SIZE = 0x7fff_ffff_f000n
 const MADV_DONTFORK = 10
@@ -73,11 +73,8 @@ export function emitForkedMemory(program: Program, planning: Planning, process: 
 }
 
 /** After its forks: nothing of another program may be mapped any more, and what is sealed cannot be unmapped. */
-export function emitForkedLayout(program: Program, { root }: Planning, { memory }: ProcessModel): void {
+export function emitForkedSeals(program: Program, { memory }: ProcessModel): void {
   program.for('memory', () => {
     for (const mapping of mappedOf(memory)) emitSeal(program, mapping)
   })
-  const { executable } = memory
-  const isSame = executable.path === root.memory.executable.path && executable.inode === root.memory.executable.inode
-  program.for('layout', () => emitLayout(program, memory, !isSame))
 }

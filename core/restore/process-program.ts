@@ -32,11 +32,11 @@ import { forkedBy } from './family.js'
 import type { Member } from './family.js'
 import { Forks } from './forks.js'
 import { Groups } from './groups.js'
-import { emitForkedLayout, emitForkedMemory, emitForks, emitStrange } from './forked-memory.js'
+import { emitForkedMemory, emitForkedSeals, emitForks, emitStrange } from './forked-memory.js'
 import type { Planning } from './planning.js'
 import { emitAdoption, emitLifeline, EndOfLifelines, hasLifelines } from './lifeline.js'
 import { emitAllMade } from './remover.js'
-import { keysOf } from './template-program.js'
+import { emitLayout, keysOf } from './template-program.js'
 import { emitOwnMemory } from './own-memory.js'
 import { emitLeader, leave, placeFrame, Threads } from './threads.js'
 import { emitForgottenEnds, emitZombie, emitZombiesEnds } from './zombies.js'
@@ -111,7 +111,9 @@ export class Processes {
     if (index === 0) emitLifeline(program, this.#planning, member.parentPid)
     if (index > 0 && !isInPlace) emitForkedMemory(program, this.#planning, process)
     program.for('vDSO', () => this.#planning.vdso.emitRest(program, process.memory))
-    if (index > 0) emitForkedLayout(program, this.#planning, process)
+    if (index > 0) emitForkedSeals(program, process)
+    // After its forks, which may map what is its executable then, and has to be theirs yet: the kernel replaces only one that is mapped nowhere.
+    program.for('layout', () => emitLayout(program, process.memory))
     emitFreedKeys(program, keysOf(this.#planning.image), process.memory.protectionKeys)
     this.#groups.emit(program, member)
     this.#descriptors.place(program, index)

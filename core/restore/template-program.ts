@@ -51,7 +51,6 @@ export function emitTemplate(program: Program, planning: Planning, handover: big
   }
   emitRootMemory(program, planning, root.memory)
   program.for('vDSO', () => vdso.emitPlaced(program, vdso.placesAside, root.memory))
-  program.for('layout', () => emitLayout(program, root.memory, true))
   program.for('seals', () => {
     for (const mapping of mappedOf(root.memory)) emitSeal(program, mapping)
   })
@@ -191,13 +190,10 @@ function emitProtections(program: Program, mapped: readonly Mapping[], memory: M
   })
 }
 
-/**
- * struct prctl_mm_map (linux/prctl.h). @param setExecutable the old one must be unmapped by now, else the kernel refuses (EBUSY); without,
- * that of whoever forked the process stays
- */
-export function emitLayout(program: Program, { layout, auxv, executable }: MemoryModel, setExecutable: boolean): void {
+/** struct prctl_mm_map (linux/prctl.h). Until then the executable is the template's, of which nothing is mapped any more: else the kernel refuses (EBUSY). */
+export function emitLayout(program: Program, { layout, auxv, executable }: MemoryModel): void {
   const { bundle } = program
-  const exe = setExecutable ? openByPath(program, executable.path) : -1
+  const exe = openByPath(program, executable.path)
   const { startCode, endCode, startData, endData, startBrk, brk, startStack, argStart, argEnd, envStart, envEnd } = layout
   const auxvAddress = bundle.bytes(auxv)
   const map = bundle.words(
@@ -218,5 +214,5 @@ export function emitLayout(program: Program, { layout, auxv, executable }: Memor
   program.store(map + 96n, auxv.length, 4)
   program.store(map + 100n, exe, 4)
   program.call('prctl', [PR_SET_MM, PR_SET_MM_MAP, map, 104, 0])
-  if (typeof exe !== 'number') program.call('close', [exe])
+  program.call('close', [exe])
 }
