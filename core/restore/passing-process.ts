@@ -2,7 +2,7 @@
 import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import type { Planning } from './planning.js'
-import { cloneArgs, CLONE_ARGS_BYTES } from './spawning.js'
+import { cloneArgs, CLONE_ARGS_BYTES, failureAddress } from './spawning.js'
 
 const CLONE_VM = 0x100
 const CLONE_FS = 0x200
@@ -16,7 +16,8 @@ export function emitAsProcess(root: Program, planning: Planning, pid: number, bu
     build(root)
     return
   }
-  const { bundle, failed } = planning
+  const { bundle, failed, family } = planning
+  if (pid === family.lostSession) return emitAsHelper(root, planning, build)
   root.for(`as pid ${pid}`, () => {
     const passing = bundle.program(`pid ${pid}`, failed.instance)
     const stack = { stack: bundle.stack(STACK_BYTES), stackBytes: STACK_BYTES }
@@ -29,6 +30,23 @@ export function emitAsProcess(root: Program, planning: Planning, pid: number, bu
     const done = root.jump(0, 'equal', root.load(status, 4), 0)
     root.call('exit_group', [1])
     done.target = root.here
+  })
+}
+
+/** The session keeps the pid from being anybody else's. Each waits for the other by one word. */
+function emitAsHelper(root: Program, planning: Planning, build: (program: Program) => void): void {
+  const { helper, helperTurn } = planning
+  helper.for(`as pid ${planning.family.lostSession}`, () => {
+    helper.waitFor(helperTurn, 1)
+    const goesOn = helper.jump(0, 'equal', helper.load(failureAddress(planning), 4), 0)
+    helper.call('exit_group', [1])
+    goesOn.target = helper.here
+    build(helper)
+    helper.add(helperTurn, -1)
+  })
+  root.for(`as pid ${planning.family.lostSession}`, () => {
+    root.add(helperTurn, 1)
+    root.waitFor(helperTurn, 0)
   })
 }
 

@@ -66,6 +66,7 @@ function compileAll(image: ImageModel, options: PlanOptions): Plan {
   // The first program: what thaw-init enters.
   const main = bundle.program('template')
   main.onFailure = bundle.program('template failed')
+  const instanceFailed = bundle.program('instance failed')
   const planning: Planning = {
     image,
     options,
@@ -84,15 +85,19 @@ function compileAll(image: ImageModel, options: PlanOptions): Plan {
     control: bundle.cell('control'),
     report: bundle.cell('report'),
     helperPid: bundle.cell('pid of the helper'),
+    helper: bundle.program('helper', instanceFailed),
+    helperTurn: bundle.allocate(8),
     spareTid: bundle.allocate(8),
-    failed: { instance: bundle.program('instance failed'), template: main.onFailure },
+    failed: { instance: instanceFailed, template: main.onFailure },
   }
-  const spare = bundle.program('spare', planning.failed.instance)
-  const helper = bundle.program('helper', planning.failed.instance)
-  const restorer = bundle.program(`root ${root.pid}`, planning.failed.instance)
+  const { helper } = planning
+  const spare = bundle.program('spare', instanceFailed)
+  const restorer = bundle.program(`root ${root.pid}`, instanceFailed)
   emitTemplate(main, planning, handover)
   emitSpawning(main, { spare, helper, root: restorer }, planning)
   new Processes(planning).emit(restorer)
+  // What it makes has come in between.
+  helper.call('exit', [0])
   const stackTop = bundle.stack(16384)
   return { base, codeBytes: code.length, bundle, encode: () => encode(code, bundle, handover, stackTop) }
 }

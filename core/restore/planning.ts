@@ -49,6 +49,9 @@ export interface Planning {
   readonly report: Cell
   /** Of who forks the first process, and then ends. */
   readonly helperPid: Cell
+  readonly helper: Program
+  /** A 32-bit word: 1 while the helper makes something for the root, or is to end, as that has failed. */
+  readonly helperTurn: bigint
   /** A 32-bit word that is zero once the spare, whose memory a root has, is gone. */
   readonly spareTid: bigint
   /** Writes the failure to the status stream, or the control socket in the template, and exits. */

@@ -38,6 +38,7 @@ import { emitAdoption, emitLifeline, EndOfLifelines, hasLifelines } from './life
 import { emitAllMade } from './remover.js'
 import { emitLayout, keysOf } from './template-program.js'
 import { emitOwnMemory } from './own-memory.js'
+import { emitNamespaces, helperMakes } from './spawning.js'
 import { emitLeader, leave, placeFrame, Threads } from './threads.js'
 import { emitForgottenEnds, emitZombie, emitZombiesEnds } from './zombies.js'
 
@@ -78,8 +79,8 @@ export class Processes {
 
   /** @param program of the first process */
   emit(program: Program): void {
-    const { family, options, spawn, shared, image } = this.#planning
-    if (options.namespaces !== 0) program.for('namespaces', () => program.call('setns', [spawn.init, options.namespaces]))
+    const { family, shared, image } = this.#planning
+    if (!helperMakes(this.#planning)) emitNamespaces(program, this.#planning)
     shared.emit(program, this.#planning, this.#descriptors.emitter(program, 0))
     emitMemoryFiles(this.#descriptors.emitter(program, 0), image.memoryFiles)
     this.#emitSysv(program)

@@ -8,6 +8,8 @@ import { SPAWN_DESCRIPTORS } from './planning.js'
 import type { Planning } from './planning.js'
 
 const CLONE_VM = 0x100
+const CLONE_FS = 0x200
+const CLONE_FILES = 0x400
 const CLONE_CHILD_CLEARTID = 0x20_0000
 const CLONE_CHILD_SETTID = 0x100_0000
 const CLONE_NEWPID = 0x2000_0000
@@ -38,7 +40,8 @@ export const failureAddress = (planning: Planning): bigint => planning.bundle.ba
  *
  *   template ──fork──▶ spare: request → pid namespace ──CLONE_VM──▶ helper ──CLONE_VM, set_tid──▶ root
  *
- * The spare and the helper end at once, which leaves the root alone with the memory, as the child of the sandbox's init.
+ * The spare and the helper end at once, which leaves the root alone with the memory, as the child of the sandbox's init. The helper stays while there is
+ * something that it has to make, with the root's files and folders.
  */
 export function emitSpawning(template: Program, programs: { spare: Program; helper: Program; root: Program }, planning: Planning): void {
   emitFailures(planning)
@@ -46,17 +49,31 @@ export function emitSpawning(template: Program, programs: { spare: Program; help
   emitSpare(programs.spare, programs.helper, planning)
   const { lostSession } = planning.family
   if (lostSession !== undefined) programs.helper.for('session', () => programs.helper.call('setsid'))
+  const stays = helperMakes(planning)
+  if (stays) emitNamespaces(programs.helper, planning)
   programs.helper.for('root', () => {
     programs.helper.callInto(planning.helperPid, 'getpid', [])
     const stack = { stack: planning.bundle.stack(ROOT_STACK_BYTES), stackBytes: ROOT_STACK_BYTES }
+    const flags = stays ? CLONE_VM | CLONE_FS | CLONE_FILES : CLONE_VM
     programs.helper.spawn(
       programs.root,
-      cloneArgs(planning, { flags: CLONE_VM, pid: planning.root.pid, exitSignal: SIGCHLD, ...stack }),
+      cloneArgs(planning, { flags, pid: planning.root.pid, exitSignal: SIGCHLD, ...stack }),
       CLONE_ARGS_BYTES,
     )
-    programs.helper.call('exit', [0])
   })
 }
+
+/** By the root, unless the helper makes something in them with it: whoever shares a folder with another enters none. */
+export function emitNamespaces(program: Program, { options, spawn }: Planning): void {
+  if (options.namespaces !== 0) program.for('namespaces', () => program.call('setns', [spawn.init, options.namespaces]))
+}
+
+/**
+ * Whether the leader that the first process's session has lost is to have made something: nobody but the helper can have its pid. Other sessions and
+ * groups are founded when everything is made, by when who had their pids to make something has ended.
+ */
+export const helperMakes = ({ family, image }: Pick<Planning, 'family' | 'image'>): boolean =>
+  family.lostSession !== undefined && makersIn(image).includes(family.lostSession)
 
 /** One spare after the other, until one says that nobody asks any more. */
 function emitTemplateLoop(template: Program, spare: Program, planning: Planning): void {
@@ -110,6 +127,8 @@ function emitFailures(planning: Planning): void {
     [failed.template, report],
   ] as const) {
     program.call('write', [stream, failureAddress(planning), FAILURE_BYTES], 'any')
+    // It may wait for the root.
+    if (program === failed.instance && helperMakes(planning)) program.add(planning.helperTurn, 1)
     program.call('exit_group', [1], 'any')
   }
 }
@@ -125,13 +144,18 @@ const unusedPid = (image: ImageModel): number => unusedPids(image).next().value 
 /** Pids that nothing of the image has, not even for a moment. */
 export function* unusedPids(image: ImageModel): Generator<number> {
   const used = new Set([
-    ...image.descriptions.flatMap(({ kind, payload }) => kindNamed(kind).pids?.(payload) ?? []),
+    ...makersIn(image),
     ...image.processes.flatMap(({ pid, groupId, sessionId, threads }) => [pid, groupId, sessionId, ...threads.map(({ tid }) => tid)]),
-    ...image.sharedMemory.flatMap(({ segment }) => segment?.creator ?? []),
     ...image.zombies.flatMap(({ pid, groupId, sessionId }) => [pid, groupId, sessionId]),
   ])
   for (let pid = 2; ; pid++) if (!used.has(pid)) yield pid
 }
+
+/** Pids that processes have for a moment, to make something (passing-process.ts). */
+const makersIn = ({ descriptions, sharedMemory }: ImageModel): number[] => [
+  ...descriptions.flatMap(({ kind, payload }) => kindNamed(kind).pids?.(payload) ?? []),
+  ...sharedMemory.flatMap(({ segment }) => segment?.creator ?? []),
+]
 
 export interface CloneArguments {
   readonly flags: number
