@@ -77,6 +77,11 @@ export class Bundle {
     return program
   }
 
+  /** Of what `encode` gives. */
+  get sizeBytes(): number {
+    return this.#layout().total
+  }
+
   /** Offset of a cell from the start of the encoded bundle. */
   cellOffset(cell: Cell): number {
     return this.#layout().cells + cell.cell * 8

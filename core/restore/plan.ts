@@ -4,7 +4,7 @@
  *
  *   template ──fork──▶ spare ──clone3──▶ helper ──clone3(set_tid)──▶ root ──clone3(set_tid)──▶ its threads
  */
-import { ThawError, UnsupportedError } from '../errors.js'
+import { CheckpointError, ThawError } from '../errors.js'
 import { contradiction } from '../image/contradiction.js'
 import type { ImageModel, ProcessModel } from '../image/model.js'
 import { Bundle } from '../program/bundle.js'
@@ -33,25 +33,40 @@ export interface Plan {
   encode(): Uint8Array
 }
 
-const REGION_BYTES = 64n << 20n
+/** Room for interpreter and bundle, of which nearly all take less than one step. */
+const REGION_STEP = 64n << 20n
 /** Room at the end of it, where the vDSO stands aside. */
 const VDSO_BYTES = 1n << 20n
 
 /** Compiles the programs of an image and throws them away. @throws ImageError */
 export function rehearse(image: ImageModel): void {
-  compile(image, { namespaces: 0, pidNamespace: 'new', own: readOwn() })
+  compile(image, { namespaces: 0, pidNamespace: 'new', own: readOwn() }).encode()
 }
 
 /** @throws ImageError where parts of the image contradict each other, or a value is not what it is to be */
 export function compile(image: ImageModel, options: PlanOptions): Plan {
+  return orContradiction(() => {
+    // All addresses are compiled in, so what has turned out to need more room is compiled again.
+    for (let regionBytes = REGION_STEP; ;) {
+      const plan = compileInto(regionBytes, image, options)
+      const needed = BigInt(plan.codeBytes + plan.bundle.sizeBytes) + VDSO_BYTES
+      if (needed <= regionBytes) return plan
+      regionBytes = ((needed + REGION_STEP - 1n) / REGION_STEP) * REGION_STEP
+    }
+  })
+}
+
+function orContradiction<T>(make: () => T): T {
   try {
-    return compileAll(image, options)
+    return make()
   } catch (cause) {
-    throw cause instanceof ThawError ? cause : contradiction(`its programs cannot be made (${(cause as Error).message})`, cause)
+    // Of room in an address space, more is asked for than any tree can have had.
+    if (cause instanceof ThawError && !(cause instanceof CheckpointError)) throw cause
+    throw contradiction(`its programs cannot be made (${(cause as Error).message})`, cause)
   }
 }
 
-function compileAll(image: ImageModel, options: PlanOptions): Plan {
+function compileInto(regionBytes: bigint, image: ImageModel, options: PlanOptions): Plan {
   const root = image.processes[0]
   if (root === undefined) throw new Error('an image without a process')
   const code = interpreterCode()
@@ -59,7 +74,7 @@ function compileAll(image: ImageModel, options: PlanOptions): Plan {
   const family = familyOf(image)
   const inheritance = new Inheritance(family)
   const room = placeBeside(image, inheritance, 0n, 0n).end
-  const base = findHole(taken, REGION_BYTES + room)
+  const base = findHole(taken, regionBytes + room)
   const bundle = new Bundle(base + BigInt(code.length))
   // The first data: where thaw-init leaves the address of its vDSO and finds the stack (native/init/template.c).
   const handover = bundle.allocate(16)
@@ -74,11 +89,11 @@ function compileAll(image: ImageModel, options: PlanOptions): Plan {
     root,
     family,
     inheritance,
-    ...placeBeside(image, inheritance, base + REGION_BYTES, bundle.allocate(8)),
+    ...placeBeside(image, inheritance, base + regionBytes, bundle.allocate(8)),
     scratch: firstUnused(image),
     serviceBase: firstUnused(image) + 1,
-    region: { start: base, end: base + REGION_BYTES + room },
-    vdso: new Vdso(image, options.own.vdso, base + REGION_BYTES - VDSO_BYTES),
+    region: { start: base, end: base + regionBytes + room },
+    vdso: new Vdso(image, options.own.vdso, base + regionBytes - VDSO_BYTES),
     spawn: Object.fromEntries(SPAWN_DESCRIPTORS.map((name) => [name, bundle.cell(name)])) as unknown as SpawnDescriptors,
     remover: countForeign(image, options) > 0 ? bundle.cell('remover') : undefined,
     pageFile: bundle.cell('pages'),
@@ -99,7 +114,7 @@ function compileAll(image: ImageModel, options: PlanOptions): Plan {
   // What it makes has come in between.
   helper.call('exit', [0])
   const stackTop = bundle.stack(16384)
-  return { base, codeBytes: code.length, bundle, encode: () => encode(code, bundle, handover, stackTop) }
+  return { base, codeBytes: code.length, bundle, encode: () => orContradiction(() => encode(code, bundle, handover, stackTop)) }
 }
 
 /** What stands beside the interpreter: shared words and memory, and the memory of processes other than the first. */
@@ -128,8 +143,6 @@ function placeBeside(
 function encode(code: Uint8Array, bundle: Bundle, handover: bigint, stackTop: bigint): Uint8Array {
   const encoded = bundle.encode()
   const bytes = new Uint8Array(code.length + encoded.length)
-  if (BigInt(bytes.length) > REGION_BYTES - VDSO_BYTES)
-    throw new UnsupportedError('THAW_TOO_LARGE', `Cannot restore: its programs take ${bytes.length} bytes.`)
   bytes.set(code)
   bytes.set(encoded, code.length)
   new DataView(bytes.buffer).setBigUint64(code.length + Number(handover - bundle.base) + 8, stackTop, true)

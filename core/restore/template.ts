@@ -94,9 +94,7 @@ export class Template implements AsyncDisposable {
     }
     requireOpenFiles(image)
     const plan = compile(image, { namespaces: namespacesFor(options), pidNamespace, own: readOwn() })
-    const [control, theirs] = native.socketpair(AF_UNIX, SOCK_SEQPACKET, 0)
-    const [status, statusWrite] = native.pipe(O_CLOEXEC)
-    const template = new Template({ plan, host, image, options, control, status, ...start(plan, theirs, pageFd, statusWrite) })
+    const template = new Template({ plan, host, image, options, ...start(plan, pageFd) })
     try {
       await template.#loaded()
       return template
@@ -230,19 +228,37 @@ function verifyFiles(image: ImageModel): void {
   }
 }
 
+interface Started {
+  readonly pid: number
+  readonly pidfd: number
+  readonly control: number
+  readonly status: number
+}
+
 /** thaw-init template (native/init/template.c): descriptor 3 is its control socket, 4 the interpreter and bundle, 5 the page file, 6 its status stream. */
-function start(plan: Plan, control: number, pageFd: number, status: number): { pid: number; pidfd: number } {
+function start(plan: Plan, pageFd: number): Started {
   const image = plan.encode()
-  const file = native.memfdCreate('thaw-restorer', 1)
-  const nothing = openSync('/dev/null', 'r+')
+  const ours: number[] = []
+  const theirs: number[] = []
   try {
+    const [control, controlOfIts] = native.socketpair(AF_UNIX, SOCK_SEQPACKET, 0)
+    ours.push(control)
+    theirs.push(controlOfIts)
+    const [status, statusOfIts] = native.pipe(O_CLOEXEC)
+    ours.push(status)
+    theirs.push(statusOfIts)
+    const file = native.memfdCreate('thaw-restorer', 1)
+    theirs.push(file)
+    const nothing = openSync('/dev/null', 'r+')
+    theirs.push(nothing)
     for (let at = 0; at < image.length;) at += writeSync(file, image, at)
     const args = ['template', plan.base.toString(16), String(image.length), String(plan.codeBytes)]
-    return native.spawnProcess(initProgramPath(), args, [nothing, nothing, nothing, control, file, pageFd, status])
+    const descriptors = [nothing, nothing, nothing, controlOfIts, file, pageFd, statusOfIts]
+    return { control, status, ...native.spawnProcess(initProgramPath(), args, descriptors) }
+  } catch (error) {
+    for (const fd of ours) closeSync(fd)
+    throw error
   } finally {
-    closeSync(file)
-    closeSync(nothing)
-    closeSync(control)
-    closeSync(status)
+    for (const fd of theirs) closeSync(fd)
   }
 }
