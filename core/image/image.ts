@@ -1,6 +1,6 @@
 /** An image: in memory after a checkpoint, or opened from disk. */
 import { closeSync } from 'node:fs'
-import { rehearse } from '../restore/plan.js'
+import { rehearse } from '../restore/rehearsal.js'
 import { Template } from '../restore/template.js'
 import type { TemplateOptions } from '../restore/template.js'
 import type { Host } from '../sandbox/host.js'

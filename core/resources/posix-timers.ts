@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import type { ParasiteResults } from '../checkpoint/parasite.js'
 import { RestoreError, UnsupportedError } from '../errors.js'
-import type { Clocks, PosixTimer } from '../image/model.js'
+import type { Clocks, ImageModel, PosixTimer } from '../image/model.js'
 import type { Argument, Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
 import { difference, dueInCopy, nanoseconds, now, offsetsOf, onceTold, promptly, storeTime } from './clocks.js'
@@ -184,6 +184,11 @@ export function emitPosixTimers(program: Program, timers: readonly PosixTimer[])
   })
 }
 
+/** Whether this machine is up for long enough to count what has expired. @throws RestoreError THAW_TIMER_OVERRUN */
+export function requireUptime({ processes, clocks }: ImageModel): void {
+  for (const { posixTimers } of processes) for (const timer of posixTimers.filter(isArmed)) refuseBeforeBoot(timer, clocks)
+}
+
 /** The kernel counts from the boot of this machine at most: what a time namespace puts before that, it takes for the boot. */
 function refuseBeforeBoot({ id, clock, interval, value, overrun, waiting }: PosixTimer, { taken }: Clocks): void {
   const left = value - taken
@@ -223,7 +228,6 @@ const isArmed = ({ value }: PosixTimer): boolean => value !== 0n
 /** By the leader, with all signals blocked, before any is pending: what takes signals must not be given those of others. */
 export function armOverrunTimers(program: Program, timers: readonly PosixTimer[], clocks: Clocks): void {
   program.for('POSIX timers', () => {
-    for (const timer of timers.filter(isArmed)) refuseBeforeBoot(timer, clocks)
     for (const timer of timers.filter((candidate) => isArmed(candidate) && candidate.overrun !== 0))
       armOverrun(program, timer, () => dueTime(program, timer, clocks), timer.overrun)
   })

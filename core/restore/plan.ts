@@ -10,7 +10,6 @@ import type { ImageModel, ProcessModel } from '../image/model.js'
 import { Bundle } from '../program/bundle.js'
 import { interpreterCode } from '../checkpoint/parasite.js'
 import { findHole } from '../checkpoint/space.js'
-import { readOwn } from './own.js'
 import { SPAWN_DESCRIPTORS } from './planning.js'
 import { countForeign } from './remover.js'
 import type { PlanOptions, Planning, SpawnDescriptors } from './planning.js'
@@ -37,11 +36,6 @@ export interface Plan {
 const REGION_STEP = 64n << 20n
 /** Room at the end of it, where the vDSO stands aside. */
 const VDSO_BYTES = 1n << 20n
-
-/** Compiles the programs of an image and throws them away. @throws ImageError */
-export function rehearse(image: ImageModel): void {
-  compile(image, { namespaces: 0, pidNamespace: 'new', own: readOwn() }).encode()
-}
 
 /** @throws ImageError where parts of the image contradict each other, or a value is not what it is to be */
 export function compile(image: ImageModel, options: PlanOptions): Plan {

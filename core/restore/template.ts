@@ -7,11 +7,13 @@ import { verifyMachine } from '../image/machine.js'
 import { exclusionOf } from '../resources/exclusion.js'
 import type { Exclusion } from '../resources/exclusion.js'
 import { verifyFile } from '../resources/file-identity.js'
+import { requireUptime } from '../resources/posix-timers.js'
 import type { Host } from '../sandbox/host.js'
 import type { Sandbox } from '../sandbox/sandbox.js'
 import { Adoption, requireChoiceOfPids, requireFreePids } from './adopted.js'
 import { readFailure } from './failure.js'
 import { Instance } from './instance.js'
+import { namespacesFor } from './namespaces.js'
 import { requireOpenFiles } from './open-files.js'
 import { readOwn } from './own.js'
 import { compile } from './plan.js'
@@ -24,10 +26,6 @@ import { SysvObjects } from './sysv-objects.js'
 const AF_UNIX = 1
 const SOCK_SEQPACKET = 5
 const O_CLOEXEC = 0o2000000
-const CLONE_NEWNS = 0x20000
-const CLONE_NEWUTS = 0x4000000
-const CLONE_NEWIPC = 0x8000000
-const CLONE_NEWNET = 0x40000000
 const SIGKILL = 9
 const GONE: readonly string[] = ['EPIPE', 'ECONNRESET']
 
@@ -93,6 +91,7 @@ export class Template implements AsyncDisposable {
       if (hasMemoryFiles(image)) throw ownShmHere()
     }
     requireOpenFiles(image)
+    requireUptime(image)
     const plan = compile(image, { namespaces: namespacesFor(options), pidNamespace, own: readOwn() })
     const template = new Template({ plan, host, image, options, ...start(plan, pageFd) })
     try {
@@ -214,11 +213,6 @@ const ownShmHere = (): UnsupportedError =>
     'THAW_MEMORY_FILE',
     'Cannot restore into the current pid namespace: the tree was in a sandbox, with a /dev/shm of its own. Restore into a pid namespace of its own (--pid-namespace new).',
   )
-
-function namespacesFor({ network, pidNamespace }: TemplateOptions): number {
-  const ownNetwork = network === 'new' ? CLONE_NEWNET : 0
-  return pidNamespace === 'current' ? ownNetwork : CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | ownNetwork
-}
 
 function verifyFiles(image: ImageModel): void {
   for (const { memory } of image.processes) {

@@ -19,6 +19,17 @@ export interface VdsoPart {
   readonly sizeBytes: bigint
 }
 
+/** What a process would have to be born with, for all processes of the image to have theirs. */
+export function vdsoIn({ processes }: ImageModel): VdsoPart[] {
+  const parts = new Map<string, VdsoPart>()
+  for (const { memory } of processes) {
+    const own = vdsoOf(memory)
+    const from = (own.find(({ kind }) => kind === MappingKind.vdso) ?? own[0])?.start ?? 0n
+    for (const { name, start, end } of own) if (!parts.has(name)) parts.set(name, { name, offset: start - from, sizeBytes: end - start })
+  }
+  return [...parts.values()]
+}
+
 /** Where the parts are that a process has, by name. */
 export type VdsoPlaces = ReadonlyMap<string, AddressRange>
 

@@ -3,9 +3,8 @@ import type { Command } from 'commander'
 import { openImage } from '../../image/image.js'
 import type { ImageModel } from '../../image/model.js'
 import { printBundle, printOperation } from '../../program/print.js'
-import { readOwn } from '../../restore/own.js'
-import { compile } from '../../restore/plan.js'
 import type { Plan } from '../../restore/plan.js'
+import { rehearse } from '../../restore/rehearsal.js'
 import { withOutputOptions } from '../arguments.js'
 import { describeImage } from '../describe-image.js'
 import type { Output, OutputOptions } from '../output.js'
@@ -37,7 +36,7 @@ async function inspect(folder: string, { program, verbose }: InspectOptions, out
 }
 
 function showProgram(model: ImageModel, output: Output): void {
-  const { bundle } = compile(model, { namespaces: 0, pidNamespace: 'new', own: readOwn() })
+  const { bundle } = rehearse(model)
   output.result(programObject(bundle), printBundle(bundle))
 }
 
