@@ -1,7 +1,6 @@
 /**
  * The folder that an image is written to. It is filled under a temporary name beside its place, fsynced and renamed. Where the folder is
- * there already and its parent is not ours to write to, or it is a mount point, it is filled in place: what makes it an image, the
- * manifest, then comes last.
+ * there already and rename(2) cannot replace it, it is filled in place: what makes it an image, the manifest, then comes last.
  */
 import {
   accessSync,
@@ -12,6 +11,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  realpathSync,
   renameSync,
   rmSync,
   rmdirSync,
@@ -31,8 +31,9 @@ export class ImageFolder {
 
   /** @throws ImageError THAW_IMAGES_EXIST, THAW_IMAGES_NOT_WRITABLE */
   static create(folder: string): ImageFolder {
-    const path = resolve(folder)
     return writing(folder, () => {
+      // A link to a folder is to stay one.
+      const path = exists(resolve(folder)) ? realpathSync(folder) : resolve(folder)
       if (exists(path) && readdirSync(path).length > 0)
         throw new ImageError(
           'THAW_IMAGES_EXIST',
@@ -108,6 +109,9 @@ const reasons: Readonly<Record<string, string>> = {
   ENOTDIR: 'that is no folder (ENOTDIR)',
 }
 
+/** The sticky bit: only who owns a file, or the folder that it is in, may rename it. */
+const S_ISVTX = 0o1000
+
 const temporaryName = (path: string): string => join(dirname(path), `.${basename(path)}.${process.pid}.partial`)
 
 /** Removes what dumpers that were killed have left of images that were to go to this place. */
@@ -122,9 +126,12 @@ function sweep(path: string): void {
 
 const exists = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined
 
+/** A mount point, a folder in one that is not ours to write to, or another one's in a folder like /tmp. */
 function fillInPlace(path: string): boolean {
   if (!exists(path)) return false
-  if (lstatSync(path).dev !== lstatSync(dirname(path)).dev) return true
+  const [folder, parent] = [lstatSync(path), lstatSync(dirname(path))]
+  if (folder.dev !== parent.dev) return true
+  if ((parent.mode & S_ISVTX) !== 0 && ![folder.uid, parent.uid].includes(process.geteuid?.() ?? 0)) return true
   try {
     accessSync(dirname(path), constants.W_OK)
     return false

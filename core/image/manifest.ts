@@ -1,6 +1,6 @@
 /** The manifest: which files make an image, and what they were when it was committed. An image is one when it has a manifest. */
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { ImageError } from '../errors.js'
 import { IMAGE_VERSION } from './version.js'
 
@@ -45,24 +45,30 @@ function readText(folder: string, path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (cause) {
-    const { code, syscall, errno } = cause as NodeJS.ErrnoException
+    const { code } = cause as NodeJS.ErrnoException
     if (code === 'ENOENT' || code === 'ENOTDIR')
       throw new ImageError(
         'THAW_IMAGE_MISSING',
         `Cannot read an image from ${folder}: there is none. Name the folder that was given to thaw dump.`,
         { path, cause },
       )
-    throw new ImageError(
-      'THAW_IMAGE_NOT_READABLE',
-      `Cannot read an image from ${folder}: ${code}. Run as the user that made it, or as root.`,
-      {
-        path,
-        cause,
-        ...(syscall === undefined ? {} : { syscall }),
-        ...(errno === undefined ? {} : { errno: Math.abs(errno) }),
-      },
-    )
+    throw notReadable(path, cause)
   }
+}
+
+/** What a system call has failed with that was to read a file of an image. */
+export function notReadable(path: string, cause: unknown): ImageError {
+  const { code, syscall, errno } = cause as NodeJS.ErrnoException
+  const advice =
+    code === 'EACCES' || code === 'EPERM'
+      ? 'Run as the user that made it, or as root.'
+      : 'Read it from another place, or make a new checkpoint.'
+  return new ImageError('THAW_IMAGE_NOT_READABLE', `Cannot read an image from ${dirname(path)}: ${code}, of ${basename(path)}. ${advice}`, {
+    path,
+    cause,
+    ...(syscall === undefined ? {} : { syscall }),
+    ...(errno === undefined ? {} : { errno: Math.abs(errno) }),
+  })
 }
 
 function parse(text: string, path: string): Manifest {

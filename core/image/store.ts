@@ -1,12 +1,12 @@
 /** Images on disk: a folder with `metadata.bin` (thaw.proto), `pages.bin` and `manifest.json`. */
 import { createHash } from 'node:crypto'
-import { closeSync, createReadStream, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { closeSync, createReadStream, fsyncSync, ftruncateSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { release } from 'node:os'
 import { join } from 'node:path'
 import { native } from '../../native/index.js'
 import { decodeImage, encodeImage } from './codec.js'
 import { ImageFolder, notWritable } from './folder.js'
-import { damaged, MANIFEST, manifestText, METADATA, PAGES, readManifest } from './manifest.js'
+import { damaged, MANIFEST, manifestText, METADATA, notReadable, PAGES, readManifest } from './manifest.js'
 import type { FileDigest } from './manifest.js'
 import type { ImageModel } from './model.js'
 import { verifyStructure } from './structure.js'
@@ -64,20 +64,31 @@ export async function readImage(folder: string, verify: 'structure' | 'everythin
   for (const name of [METADATA, PAGES] as const)
     await checkFile(join(folder, name), files[name], name === METADATA || verify === 'everything')
   const metadata = join(folder, METADATA)
-  const model = decodeImage(readFileSync(metadata), metadata)
+  const model = decodeImage(await reading(metadata, () => readFileSync(metadata)), metadata)
   if (model.machine.kernelRelease !== kernelRelease) throw damaged(join(folder, MANIFEST), 'it tells of another kernel than the metadata')
   const pageBytes = BigInt(files[PAGES].sizeBytes)
   verifyStructure(model, pageBytes, metadata)
-  return { model, pageFd: openSync(join(folder, PAGES), 'r'), pageBytes }
+  const pages = join(folder, PAGES)
+  return { model, pageFd: await reading(pages, () => openSync(pages, 'r')), pageBytes }
 }
 
-/** What `readImage` leaves out for the sake of time: the digest of the pages. @throws ImageError THAW_IMAGE_DAMAGED */
+/** What `readImage` leaves out for the sake of time: the digest of the pages. @throws ImageError THAW_IMAGE_NOT_READABLE, THAW_IMAGE_DAMAGED */
 export function verifyPages(folder: string): Promise<void> {
   return checkFile(join(folder, PAGES), readManifest(folder).files[PAGES], true)
 }
 
 async function checkFile(path: string, wanted: FileDigest, whole: boolean): Promise<void> {
-  if (!existsSync(path)) throw damaged(path, 'it is missing')
-  if (statSync(path).size !== wanted.sizeBytes) throw damaged(path, `it has ${statSync(path).size} bytes, not ${wanted.sizeBytes}`)
-  if (whole && (await digest(path)).sha256 !== wanted.sha256) throw damaged(path, 'its digest is not the one that was written')
+  const { size } = await reading(path, () => statSync(path))
+  if (size !== wanted.sizeBytes) throw damaged(path, `it has ${size} bytes, not ${wanted.sizeBytes}`)
+  if (whole && (await reading(path, () => digest(path))).sha256 !== wanted.sha256)
+    throw damaged(path, 'its digest is not the one that was written')
+}
+
+/** Does something to a file of an image, and turns what fails into words. */
+async function reading<T>(path: string, action: () => T | Promise<T>): Promise<T> {
+  try {
+    return await action()
+  } catch (cause) {
+    throw (cause as NodeJS.ErrnoException).code === 'ENOENT' ? damaged(path, 'it is missing', cause) : notReadable(path, cause)
+  }
 }

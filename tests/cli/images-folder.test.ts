@@ -1,6 +1,18 @@
 /** Folders that an image cannot go to, or cannot come from. */
 import { spawnSync } from 'node:child_process'
-import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { openImage } from '../../dist/core/image/image.js'
@@ -83,6 +95,41 @@ describe('to dump to: refused, and the process goes on', () => {
       expect(readFileSync(folder.file('left'), 'utf8')).toBe('')
       await counter.expectToGoOn()
     })
+  })
+
+  test('a link to an empty folder is good, and stays one', async () => {
+    using folder = new Folder()
+    await using counter = await Counter.start(folder)
+    mkdirSync(folder.file('real'))
+    symlinkSync(folder.file('real'), folder.file('images'))
+    expect(await thaw(['dump', String(counter.pid), '--images', folder.file('images'), '--leave-running'])).toMatchObject({ status: 0 })
+    expect(readlinkSync(folder.file('images'))).toBe(folder.file('real'))
+    expect(await thaw(['verify', folder.file('real')])).toMatchObject({ status: 0 })
+    await counter.expectToGoOn()
+  })
+
+  test('a link to nowhere', async () => {
+    using folder = new Folder()
+    await using counter = await Counter.start(folder)
+    symlinkSync(folder.file('nowhere'), folder.file('images'))
+    const failure = await failing(['dump', String(counter.pid), '--images', folder.file('images')])
+    expect(failure).toMatchObject({ status: 1, code: 'THAW_IMAGES_NOT_WRITABLE', errno: 2 })
+    await counter.expectToGoOn()
+  })
+
+  // As in /tmp: who may write to it may not replace it.
+  test.skipIf(ordinary.length === 0)("another user's empty folder in a sticky one is good", async () => {
+    using folder = new Folder()
+    await using counter = await Counter.start(folder, undefined, { wrapper: ordinary })
+    mkdirSync(folder.file('sticky/images'), { recursive: true })
+    chmodSync(folder.file('sticky/images'), 0o777)
+    chmodSync(folder.file('sticky'), 0o1777)
+    expect(await thaw(['dump', String(counter.pid), '--images', folder.file('sticky/images')], { wrapper: ordinary })).toMatchObject({
+      status: 0,
+      stderr: '',
+    })
+    expect(readdirSync(folder.file('sticky'))).toEqual(['images'])
+    expect(await thaw(['verify', folder.file('sticky/images')])).toMatchObject({ status: 0 })
   })
 
   test.skipIf(ordinary.length === 0)('an empty mount point is good', async () => {
@@ -186,6 +233,33 @@ describe('to restore from', () => {
     chmodSync(images, 0o700)
     const failure = await failing(['verify', images], { wrapper: ordinary })
     expect(failure).toMatchObject({ status: 1, code: 'THAW_IMAGE_NOT_READABLE', errno: 13 })
+  })
+
+  test.skipIf(ordinary.length === 0).each(['metadata.bin', 'pages.bin'])('of which this user may not read %s', async (name) => {
+    using folder = new Folder()
+    const images = copy(folder)
+    chmodSync(images, 0o755)
+    for (const file of FILES) chmodSync(join(images, file), file === name ? 0o600 : 0o644)
+    for (const command of [['restore', '--detach', '--images'], ['verify'], ['inspect']])
+      expect(await failing([...command, images], { wrapper: ordinary })).toMatchObject({
+        status: 1,
+        name: 'ImageError',
+        code: 'THAW_IMAGE_NOT_READABLE',
+        errno: 13,
+        message: expect.stringContaining(`EACCES, of ${name}.`),
+      })
+  })
+
+  test.each(['metadata.bin', 'pages.bin'])('of which %s is a folder', async (name) => {
+    using folder = new Folder()
+    const images = copy(folder)
+    const path = join(images, name)
+    rmSync(path)
+    mkdirSync(path)
+    const text = readFileSync(join(images, 'manifest.json'), 'utf8')
+    const manifest = JSON.parse(text) as { files: Record<string, { sizeBytes: number }> }
+    writeFileSync(join(images, 'manifest.json'), text.replace(`: ${manifest.files[name]!.sizeBytes},`, `: ${statSync(path).size},`))
+    await allRefuse(images, { code: 'THAW_IMAGE_NOT_READABLE' }, ['verify'])
   })
 
   test('whose parts do not fit each other', async () => {
