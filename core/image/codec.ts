@@ -1,7 +1,9 @@
 /** Metadata to bytes and back (protobuf). Kinds of descriptions are told apart by the field they stand in. */
 import { ImageError } from '../errors.js'
 import { thaw } from './generated/thaw.js'
+import { damaged } from './manifest.js'
 import type { DescriptionModel, ImageModel } from './model.js'
+import { missingIn } from './required.js'
 import { IMAGE_VERSION } from './version.js'
 
 export function encodeImage(image: ImageModel): Uint8Array {
@@ -18,6 +20,8 @@ export function decodeImage(bytes: Uint8Array, path: string): ImageModel {
       `Cannot read ${path}: it has image format ${object.formatVersion}, this version reads ${IMAGE_VERSION}. Make a new checkpoint.`,
       { path },
     )
+  const missing = missingIn(object)
+  if (missing !== undefined) throw damaged(path, `it has no ${missing}`)
   const descriptions = object.descriptions.map(({ kind, ...rest }): DescriptionModel => {
     const { id, flags, ownerType, owner, signal } = rest
     return { id, flags, ownerType, owner, signal, kind: snakeCase(kind), payload: rest[kind] }
