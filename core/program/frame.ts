@@ -26,6 +26,8 @@ const REGISTERS = 40
 /** Where a struct ucontext holds a general register, by its index into struct user_regs_struct. */
 export const registerOffset = (register: number): number => REGISTERS + order.findIndex((name) => reg[name] === register) * 8
 
+export const isInFrame = (register: number): boolean => order.some((name) => reg[name] === register)
+
 export interface FrameState {
   readonly registers: BigUint64Array
   readonly signalMask: bigint

@@ -59,6 +59,14 @@ function lookAtClocks(): Look {
   return closest
 }
 
+/** Later than any clock that can be set: half of what the kernel counts (proc_timens_set_offset, kernel/time/namespace.c). */
+const CLOCK_END = 1n << 62n
+
+export function verifyClocks(clocks: Clocks, require: (fits: boolean, otherwise: string) => void): void {
+  for (const [name, time] of Object.entries(clocks) as [string, bigint][])
+    require(time >= 0n && time < CLOCK_END, `its ${name} clock cannot stand at ${time}`)
+}
+
 /** What the time namespace of a process adds to the machine's clocks. */
 export function offsetsOf(pid: number): { monotonic: bigint; boottime: bigint } {
   const text = readFileSync(`/proc/${pid}/timens_offsets`, 'utf8')

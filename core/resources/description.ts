@@ -172,8 +172,8 @@ export interface DescriptionKind<P> {
   recognises(seen: SeenDescription, tree: SeenTree): boolean
   /** Reads the state without changing it, from outside. Throws UnsupportedError (naming pid, command, descriptor, what it is and what to do) for state that is not carried. */
   collect(seen: SeenDescription, tree: SeenTree): P
-  /** Tells what in an image contradicts the payload, in words that go on `description 7 …`: `is connected to one that is not there`. */
-  verify?(payload: P, image: ImageModel, require: (fits: boolean, otherwise: string) => void): void
+  /** Tells what in an image contradicts the payload, in words that go on `description 7 …`: `is connected to one that is not there`. @param pageBytes size of the page file */
+  verify?(payload: P, image: ImageModel, require: (fits: boolean, otherwise: string) => void, pageBytes: bigint): void
   /** How far it keeps other instances of the image away. Default: `none`. */
   exclusion?(payload: P): Exclusion
   /** Emits what opens it; returns the cell that holds the descriptor, already raised. Status flags that fcntl(F_SETFL) can set, owner and signal are set by the caller afterwards. */

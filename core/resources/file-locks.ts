@@ -4,6 +4,7 @@
  */
 import type { Cell } from '../program/bundle.js'
 import type { Program } from '../program/program.js'
+import type { ImageModel } from '../image/model.js'
 import type { FdInfo } from '../proc/fdinfo.js'
 import type { SeenDescription, SeenTree } from './description.js'
 import type { Exclusion } from './exclusion.js'
@@ -66,6 +67,19 @@ function collectLock(seen: SeenDescription, line: string, { processes }: SeenTre
 }
 
 export const belongsToProcess = ({ type }: FileLock): boolean => type === 'POSIX' || type === 'LEASE'
+
+/** Each is of a type that can be taken, by a process that is there. */
+export function verifyLocks(
+  locks: readonly FileLock[],
+  { processes }: ImageModel,
+  require: (fits: boolean, otherwise: string) => void,
+): void {
+  for (const { type, start, length, pid } of locks) {
+    require(Object.hasOwn(names, type), `has a lock of the unknown type '${type}'`)
+    require(start >= 0n && length >= 0n, `has a lock from ${start} for ${length} bytes`)
+    require(pid === 0 || processes.some((process) => process.pid === pid), `has a lock of process ${pid}, which is not there`)
+  }
+}
 
 /** A lease for writing is broken by whoever opens the file, which an instance that stands by has. */
 export function exclusionOfLocks(locks: readonly FileLock[]): Exclusion {

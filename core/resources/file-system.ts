@@ -46,6 +46,11 @@ function refused({ pid, name }: SeenProcess, what: string): UnsupportedError {
   })
 }
 
+export function verifyFileSystem({ workingDirectory, root }: FileSystemModel, require: (fits: boolean, otherwise: string) => void): void {
+  require(workingDirectory.startsWith('/'), `cannot have the working directory '${workingDirectory}'`)
+  require(root.startsWith('/'), `cannot have the root folder '${root}'`)
+}
+
 /** Paths start at the root of the mount namespace, so the root folder is changed last. */
 export function emitFileSystem(
   program: Program,

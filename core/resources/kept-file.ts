@@ -46,6 +46,19 @@ export function keepExtents(source: string, fileBytes: bigint, tree: SeenTree): 
   return extents
 }
 
+/** Its parts lie within it, and their content in the page file. */
+export function verifyExtents(
+  { sizeBytes, extents }: Pick<KeptFile, 'sizeBytes' | 'extents'>,
+  pageBytes: bigint,
+  require: (fits: boolean, otherwise: string) => void,
+): void {
+  require(sizeBytes >= 0n, 'has less than no content')
+  for (const { offset, sizeBytes: length, keptAt } of extents) {
+    require(length > 0n && offset >= 0n && offset + length <= sizeBytes, 'has content behind its end')
+    require(keptAt >= 0n && keptAt + length <= pageBytes, 'has content behind the end of the page file')
+  }
+}
+
 /** Fills a file that was just made. */
 export function emitContent({ program, pageFile }: Emitter, fd: Cell, { extents, sizeBytes: fileBytes }: KeptFile): void {
   for (const { offset, sizeBytes, keptAt } of extents) {

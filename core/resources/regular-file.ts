@@ -5,9 +5,10 @@ import type { DeletedFile } from './deleted-file.js'
 import { defineKind } from './description.js'
 import type { DescriptionKind, Emitter, SeenDescription, SeenTree } from './description.js'
 import { closeDescriptor, firstThatWorks, reopen } from './emission.js'
-import { belongsToProcess, collectLocks, emitLocks, exclusionOfLocks } from './file-locks.js'
+import { belongsToProcess, collectLocks, emitLocks, exclusionOfLocks, verifyLocks } from './file-locks.js'
 import type { FileLock } from './file-locks.js'
 import { locate } from './file-path.js'
+import { verifyExtents } from './kept-file.js'
 import {
   AT_FDCWD,
   O_ACCMODE,
@@ -91,7 +92,11 @@ export const regularFile: DescriptionKind<unknown> = defineKind<RegularFile>({
     }
   },
 
-  verify({ path, task }, image, require) {
+  verify({ path, task, goneName, deleted, locks }, image, require, pageBytes) {
+    for (const name of goneName === '' ? [path] : [path, goneName])
+      require(name.startsWith('/'), `is '${name}', which is no path of a file`)
+    if (deleted !== null) verifyExtents(deleted, pageBytes, (fits, otherwise) => require(fits, `is ${path}, which ${otherwise}`))
+    verifyLocks(locks, image, require)
     require(task === 0 || tasksOf(image).has(task), `is ${path}, of process ${task}, which is not there`)
   },
 
