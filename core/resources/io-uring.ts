@@ -15,7 +15,8 @@ import type { RingLayout } from './io-uring/layout.js'
 import { IO_URING_LINK, linesOfRing, usesLibuv } from './io-uring/mappings.js'
 import type { RingLine } from './io-uring/mappings.js'
 import { emitRing } from './io-uring/program.js'
-import { lengthOf, longest } from './io-uring/ring.js'
+import { verifyRing } from './io-uring/verify.js'
+import { lengthOf, longest, MOST_COUNT } from './io-uring/ring.js'
 import type { IoUring, RingMapping } from './io-uring/ring.js'
 import { ringState } from './io-uring/state.js'
 import type { RingState } from './io-uring/state.js'
@@ -23,7 +24,6 @@ import { refusal } from './refusal.js'
 
 /** As many requests as one call takes from libuv's rings. */
 const CHEAP_COUNT = 256
-const MOST_COUNT = 1 << 16
 const PAGE = 4096n
 
 const pages = (bytes: number): bigint => ((BigInt(bytes) + PAGE - 1n) / PAGE) * PAGE
@@ -71,6 +71,8 @@ export const ioUring: DescriptionKind<unknown> = defineKind<IoUring>({
       sqes: startsOver ? new Uint8Array() : trimmed(memory.sqes),
     }
   },
+
+  verify: verifyRing,
 
   ofMemory: true,
 

@@ -28,6 +28,9 @@ export interface RingMapping {
   dontFork: boolean
 }
 
+/** The requests that are made up for, which takes one call for each round of the ring. */
+export const MOST_COUNT: number = 1 << 16
+
 export const lengthOf = ({ start, end }: { readonly start: bigint; readonly end: bigint }): bigint => end - start
 
 /** The mapping that holds all of a ring's part: some map the two rings apart. */
