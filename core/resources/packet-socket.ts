@@ -31,6 +31,10 @@ const PACKET_COPY_THRESH = 7
 const SOCKADDR_LL_BYTES = 20
 /** struct packet_mreq: its address has room for eight bytes, or as many as there are. */
 const LEAST_MEMBERSHIP_BYTES = 16
+/** MAX_ADDR_LEN. */
+const MOST_ADDRESS_BYTES = 32
+/** Each is one call. */
+const MOST_MEMBERSHIPS = 1 << 16
 const POLLIN = 1
 const POLLERR = 8
 
@@ -42,6 +46,7 @@ export const packetSocket: DescriptionKind<unknown> = defineKind<PacketSocket>({
     conditions: ['A packet socket counts packets and drops (PACKET_STATISTICS) from zero.'],
     refused: {
       THAW_PACKET_QUEUE: 'packet sockets with something to read or an error to report',
+      THAW_PACKET_MEMBERSHIPS: 'packet sockets that have asked for memberships tens of thousands of times',
       THAW_PACKET_RING: 'packet sockets with rings, in a fan-out group, of the obsolete type, or that the kernel does not tell of',
     },
   },
@@ -59,6 +64,13 @@ export const packetSocket: DescriptionKind<unknown> = defineKind<PacketSocket>({
         'is a packet socket with packets that it has not read yet, or an error to report',
         'Let it read them before the checkpoint, or close it.',
       )
+    if (!areCountable(diag.memberships))
+      throw refusal(
+        seen,
+        'THAW_PACKET_MEMBERSHIPS',
+        `is a packet socket that has asked for memberships more than ${MOST_MEMBERSHIPS} times`,
+        'Have it drop what it asked for twice, or close it in the warm-up.',
+      )
     const name = native.getsockname(seen.duplicate())
     const view = new DataView(name.buffer, name.byteOffset)
     return {
@@ -69,6 +81,13 @@ export const packetSocket: DescriptionKind<unknown> = defineKind<PacketSocket>({
       memberships: diag.memberships,
       options: collectOptions(seen, AF_PACKET, type, 0),
     }
+  },
+
+  verify({ memberships }, _, require) {
+    require(areCountable(memberships), 'is a packet socket that has asked for memberships too often')
+    require(memberships.every(
+      ({ address }) => address.length <= MOST_ADDRESS_BYTES,
+    ), 'is a packet socket with a membership of an address that there cannot be')
   },
 
   open({ type, copyThreshold, memberships, options }, emitter) {
@@ -90,6 +109,9 @@ export const packetSocket: DescriptionKind<unknown> = defineKind<PacketSocket>({
     program.for(`interface ${index}`, () => program.call('bind', [self, program.bundle.bytes(address), address.length]))
   },
 })
+
+const areCountable = (memberships: readonly PacketMembership[]): boolean =>
+  memberships.reduce((sum, { count }) => sum + count, 0) <= MOST_MEMBERSHIPS
 
 function refused(seen: SeenDescription, type: number, diag: PacketDiag | undefined): ReturnType<typeof refusal> {
   const what =
