@@ -23,6 +23,8 @@ export interface Epoll {
 /** _IOW(0x8A, 1) and _IOR(0x8A, 2) of 8 bytes, since Linux 6.9. */
 const EPIOCSPARAMS = 0x4008_8a01
 const EPIOCGPARAMS = 0x8008_8a02
+/** Sets in a chain, each of which watches the next. Linux 6.18 lets it be five (EP_MAX_NESTS); how it counts has changed. */
+export const MOST_NESTED: number = 8
 
 export const epoll: DescriptionKind<unknown> = defineKind<Epoll>({
   name: 'epoll',
@@ -46,6 +48,17 @@ export const epoll: DescriptionKind<unknown> = defineKind<Epoll>({
     const items = registrationsOf(seen, tree).map(({ item }) => item)
     if (tree.frozen) collectEdges(seen, tree)
     return { items, parameters: busyPolling(seen.duplicate()) }
+  },
+
+  verify({ items }, { descriptions }, require) {
+    const byId = new Map(descriptions.map((description) => [description.id, description]))
+    const registered = new Set<string>()
+    for (const { fd, description } of items) {
+      require(byId.has(description), `is an epoll set that watches description ${description}, which is not there`)
+      require(!registered.has(`${fd} ${description}`), `is an epoll set that watches description ${description} by number ${fd} twice`)
+      registered.add(`${fd} ${description}`)
+    }
+    require(nestsIn(items, byId) < MOST_NESTED, 'is an epoll set of sets of sets, deeper than there can be, or within itself')
   },
 
   open({ parameters }, emitter) {
@@ -77,6 +90,19 @@ export const epoll: DescriptionKind<unknown> = defineKind<Epoll>({
   },
 })
 
+/** How many sets are below these registrations in the longest chain, as far as `MOST_NESTED`. Each set of a level is looked at once. */
+function nestsIn(items: readonly EpollItem[], byId: ReadonlyMap<number, DescriptionModel>): number {
+  let depth = 0
+  for (let level = setsIn(items, byId); level.size > 0 && depth < MOST_NESTED; depth++)
+    level = new Set([...level].flatMap((set) => [...setsIn(set.items, byId)]))
+  return depth
+}
+
+const setsIn = (items: readonly EpollItem[], byId: ReadonlyMap<number, DescriptionModel>): Set<Epoll> =>
+  new Set(
+    items.map(({ description }) => byId.get(description)).flatMap((file) => (file?.kind === epoll.name ? [file.payload as Epoll] : [])),
+  )
+
 /** Empty where none is set, or where the kernel has none. */
 function busyPolling(fd: number): Uint8Array {
   const parameters = new Uint8Array(8)
@@ -94,10 +120,16 @@ function busyPolling(fd: number): Uint8Array {
 export function turnsOfLateSets(descriptions: readonly DescriptionModel[]): ReadonlyMap<number, number> {
   const byId = new Map(descriptions.map((description) => [description.id, description]))
   const turns = new Map<number, number>()
+  const early = new Set<number>()
   const turnOf = ({ id, kind, payload }: DescriptionModel): number | undefined => {
-    if (kind !== epoll.name) return undefined
+    if (kind !== epoll.name || early.has(id)) return undefined
+    const known = turns.get(id)
+    if (known !== undefined) return known
     const files = (payload as Epoll).items.map((item) => ({ item, file: byId.get(item.description) }))
-    if (!files.some(({ item, file }) => file !== undefined && isLate(item, file.kind))) return undefined
+    if (!files.some(({ item, file }) => file !== undefined && isLate(item, file.kind))) {
+      early.add(id)
+      return undefined
+    }
     const before = files.map(({ file }) => (file === undefined ? -1 : (turnOf(file) ?? -1)))
     const turn = Math.max(...before) + 1
     turns.set(id, turn)

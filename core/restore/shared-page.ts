@@ -8,6 +8,7 @@ import { MappingKind } from '../image/model.js'
 import type { Cell } from '../program/bundle.js'
 import type { Operation, Program } from '../program/program.js'
 import type { Emitter } from '../resources/description.js'
+import { MOST_NESTED } from '../resources/epoll.js'
 import { emitReattached, emitSegment } from '../resources/sysv-segment.js'
 import { writableMapping } from './mapping-program.js'
 import { contentsOf, emitContents } from './template-program.js'
@@ -42,8 +43,8 @@ export class SharedPage {
     this.#isThere = isThere
     // For others of the tree, or for who founds the group that one is in.
     this.#hasWaiting = processes.length > 1 || zombies.length > 0 || processes.some(({ pid, groupId }) => groupId !== pid)
-    // Ten words for all and one for each turn of epoll sets, which nest five deep at most (EP_MAX_NESTS); at most five for each process: two for a group, one for each that helps to fork it.
-    this.#sizeBytes = roundUp(BigInt(4 * (10 + 6 + 5 * (processes.length + zombies.length))))
+    // Ten words for all and one for each turn of epoll sets; at most five for each process: two for a group, one for each that helps to fork it.
+    this.#sizeBytes = roundUp(BigInt(4 * (10 + MOST_NESTED + 5 * (processes.length + zombies.length))))
     const memories = new Map<number, Placed>()
     const unreserved = new Set(
       processes.flatMap((process) => process.memory.mappings.filter(isUnreserved).map((mapping) => mapping.sharedMemory)),
