@@ -20,6 +20,7 @@ import { listenerFor, openEnd, settleEnd } from './unix/pairs.js'
 import { asMaker } from './unix/credentials.js'
 import type { UnixMaker } from './unix/credentials.js'
 import type { UnixMessage } from './unix/queue.js'
+import { verifyUnix } from './unix/verify.js'
 import { emitWaiting, rememberClient } from './unix/waiting.js'
 
 /** `waiting`: connected to a listening socket, which has not accepted that yet. */
@@ -92,11 +93,7 @@ export const unixSocket: DescriptionKind<unknown> = defineKind<UnixSocket>({
 
   collect: collectUnix,
 
-  verify({ inode, peer, state }, { descriptions }, require) {
-    if (state !== 'connected') return
-    const others = descriptions.filter(({ kind, payload }) => kind === 'unix_socket' && (payload as UnixSocket).inode === peer)
-    require(peer !== inode && others.length === 1, 'is a unix socket connected to one that is not there')
-  },
+  verify: (socket, { descriptions }, require) => verifyUnix(socket, descriptions, isPair, require),
 
   exclusion: ({ file }) => (file === null || file.current === '' ? 'none' : 'existing'),
 
