@@ -85,14 +85,12 @@ export const tcpConnection: DescriptionKind<unknown> = defineKind<TcpConnection>
 
   verify({ address, peer, orphanedBy }, { descriptions }, require) {
     require([address, peer].every(isWhole), 'has an address that is cut short')
-    if (orphanedBy !== null) return
-    const mirrored = printAddress(peer) + printAddress(address)
-    const isOther = ({ kind, payload }: DescriptionModel): boolean => {
-      if (kind !== 'tcp_connection') return false
-      const other = payload as TcpConnection
-      return isWhole(other.address) && isWhole(other.peer) && printAddress(other.address) + printAddress(other.peer) === mirrored
-    }
-    require(descriptions.some(isOther), 'is a TCP connection whose other end is not there')
+    // A socket that is connected to itself is none of a connection with two ends, and is not carried.
+    require(printAddress(address) !== printAddress(peer), 'is a TCP connection that is its own other end')
+    const [own, others] = [endsNamed(address, peer, descriptions), endsNamed(peer, address, descriptions)]
+    require(own.length === 1, 'is a TCP connection that is there twice')
+    if (orphanedBy !== null) return require(others.length === 0, 'is a TCP connection whose other end was closed, and is there')
+    require(others.length === 1 && others[0]?.orphanedBy === null, 'is a TCP connection whose other end is not there')
   },
 
   open(connection, emitter) {
@@ -103,6 +101,23 @@ export const tcpConnection: DescriptionKind<unknown> = defineKind<TcpConnection>
 
   connect: settleEnd,
 })
+
+const named = new WeakMap<readonly DescriptionModel[], ReadonlyMap<string, readonly TcpConnection[]>>()
+
+/** Looked up in a list that is made once for all of an image. */
+function endsNamed(address: Uint8Array, peer: Uint8Array, descriptions: readonly DescriptionModel[]): readonly TcpConnection[] {
+  const nameOf = (one: Uint8Array, other: Uint8Array): string => `${printAddress(one)} ${printAddress(other)}`
+  const byName = named.get(descriptions) ?? new Map<string, TcpConnection[]>()
+  if (!named.has(descriptions))
+    for (const { kind, payload } of descriptions) {
+      const end = payload as TcpConnection
+      if (kind !== 'tcp_connection' || !isWhole(end.address) || !isWhole(end.peer)) continue
+      const name = nameOf(end.address, end.peer)
+      ;(byName as Map<string, TcpConnection[]>).set(name, [...(byName.get(name) ?? []), end])
+    }
+  named.set(descriptions, byName)
+  return byName.get(nameOf(address, peer)) ?? []
+}
 
 function read(seen: SeenDescription, tree: SeenTree): readonly [TcpEnd, TcpEnd | null] {
   const peer = peerInTree(seen, tree)

@@ -59,6 +59,19 @@ export const tcpWaiting: DescriptionKind<unknown> = defineKind<TcpWaiting>({
     return { ...collectBuffers(seen), ...names, family, listener: listener.id, place: position, places: count, ended, options }
   },
 
+  verify({ listener, place, places }, { descriptions }, require) {
+    require(descriptions.some(
+      ({ id, kind }) => id === listener && kind === 'tcp_listener',
+    ), `is a TCP connection that waits for description ${listener}, which does not listen`)
+    const queue = descriptions.flatMap(({ kind, payload }) =>
+      kind === 'tcp_waiting' && (payload as TcpWaiting).listener === listener ? [payload as TcpWaiting] : [],
+    )
+    const isAlone = queue.filter((other) => other.place === place).length === 1
+    require(queue.length === places &&
+      place < places &&
+      isAlone, `is a TCP connection in place ${place} of ${places}, in a queue of ${queue.length}`)
+  },
+
   open(waiting, emitter) {
     refuseUnprivilegedRestore(emitter, waiting.family, waiting.peer)
     return openWithBuffers(emitter, waiting.family, waiting)
