@@ -3,12 +3,13 @@
  * standard-stream.ts.
  */
 import { contradiction } from '../image/contradiction.js'
+import type { ImageModel } from '../image/model.js'
 import type { Cell } from '../program/bundle.js'
 import { TTY } from './controlling-terminal.js'
 import { defineKind, homeOf } from './description.js'
 import type { DescriptionKind, Emitter, SeenDescription, SeenTree } from './description.js'
 import { AT_FDCWD, O_ASYNC, O_CLOEXEC, O_LARGEFILE, O_NOCTTY, O_NONBLOCK, O_RDWR } from './open-flags.js'
-import { collectControl } from './pty/control.js'
+import { collectControl, verifyControl } from './pty/control.js'
 import { mountOptions, openMasters, slavePath } from './pty/numbers.js'
 import type { PtyPair } from './pty/numbers.js'
 import { askNumber, holderOutside, ptyOf, ptysOf } from './pty/seen-pty.js'
@@ -80,6 +81,14 @@ export const pty: DescriptionKind<unknown> = defineKind<Pty>({
     }
   },
 
+  verify({ number, pairs }, image, require) {
+    require(pairs.some((pair) => pair.number === number), `is an end of pseudo-terminal ${number}, which is not there`)
+    for (const pair of pairs) {
+      require(mastersOf(pair.number, image) === 1, `tells of pseudo-terminal ${pair.number}, whose master is not there`)
+      verifyControl(pair, image, require)
+    }
+  },
+
   open({ number, path, pairs, settings, mount }, emitter, flags) {
     const { program } = emitter
     const master = openMasters(pairs, mount, emitter).get(number)
@@ -101,6 +110,10 @@ export const pty: DescriptionKind<unknown> = defineKind<Pty>({
     for (const fd of toBeExclusive(emitter).splice(0)) emitter.program.call('ioctl', [fd, TIOCEXCL, 0])
   },
 })
+
+const mastersOf = (number: number, { descriptions }: ImageModel): number =>
+  descriptions.filter(({ kind, payload }) => kind === 'pty' && (payload as Pty).number === number && (payload as Pty).settings !== null)
+    .length
 
 const toBeExclusive = (emitter: Emitter): Cell[] => emitter.shared('pty', 'exclusive', () => [])
 

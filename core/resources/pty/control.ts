@@ -1,5 +1,5 @@
 /** Which session a pseudo-terminal controls, and which process group is in its foreground (credentials(7), tty_ioctl(4)). */
-import type { DescriptionModel } from '../../image/model.js'
+import type { DescriptionModel, ImageModel } from '../../image/model.js'
 import { innermost, readStat, readStatus } from '../../proc/status.js'
 import { childrenOf, isOver } from '../../proc/tree.js'
 import type { Emitter, SeenDescription, SeenTree } from '../description.js'
@@ -33,6 +33,19 @@ export function collectControl({ master, number }: SeenPty, tree: SeenTree): Pic
   if (inFront === undefined)
     throw refused(master, number, `session ${session}, with a process group in the foreground that has ended (${foreground})`)
   return { session: leader.innerPid, foreground: innermost(readStatus(inFront), 'NSpgid') }
+}
+
+/** Who leads the session makes it the terminal's, and puts a group in its foreground that must be there. */
+export function verifyControl(
+  { number, session, foreground }: PtyPair,
+  { processes, zombies }: ImageModel,
+  require: (fits: boolean, otherwise: string) => void,
+): void {
+  const isLed = processes.some(({ pid, sessionId }) => pid === session && sessionId === session)
+  require(session === 0 || isLed, `tells of pseudo-terminal ${number}, which controls session ${session} of nobody`)
+  const isThere = [...processes, ...zombies].some(({ groupId }) => groupId === foreground)
+  require(foreground === 0 ||
+    (session !== 0 && isThere), `tells of pseudo-terminal ${number}, with group ${foreground} of nobody in its foreground`)
 }
 
 /** A command that its shell has not heard the end of is in the foreground still. */
