@@ -1,6 +1,7 @@
 /** All that is carried, or refused, by name. Each says so where it is done; adding a resource is adding a line here or in kinds.ts. */
 import { support as ownChild } from './checkpoint/own-child.js'
 import { support as pages } from './checkpoint/pages.js'
+import { support as restorable } from './checkpoint/restorable.js'
 import { support as scratch } from './checkpoint/scratch.js'
 import { support as seize } from './checkpoint/seize.js'
 import { support as sessions } from './checkpoint/sessions.js'
@@ -87,6 +88,7 @@ export const supports: readonly Support[] = [
   memoryPolicy,
   pages,
   scratch,
+  restorable,
   vdso,
   memfd,
   descriptors,

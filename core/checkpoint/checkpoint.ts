@@ -28,6 +28,7 @@ import { collectProcess } from './process.js'
 import { isOfWhatIsGone, rehearse } from './rehearsal.js'
 import type { Rehearsed } from './rehearsal.js'
 import { adoptSessions, outsideSessions } from './sessions.js'
+import { requireRestorable } from './restorable.js'
 import { hasEnded, SeizedTree, Tree } from './tree.js'
 import type { TreeRoot } from './tree.js'
 
@@ -206,6 +207,7 @@ async function settle(
     step('image')
     const image = { model, ...takePages() }
     try {
+      requireRestorable(model, image.pageBytes)
       await commit(image)
       return image
     } catch (error) {

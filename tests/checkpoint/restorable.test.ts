@@ -20,6 +20,16 @@ test('programs of more than 64 MB', async () => {
   }
 })
 
+test.each(['resume', 'stop', 'kill'] as const)('address spaces that do not fit beside each other, %s', async (then) => {
+  await using program = await FixtureProgram.start('far-reservation')
+  await expect(checkpoint(program.pid, { then })).rejects.toMatchObject({
+    name: 'UnsupportedError',
+    code: 'THAW_TOO_LARGE',
+    message: expect.stringMatching(/^Cannot checkpoint: .* leave no room for that\. Reserve less memory/),
+  })
+  expect(await program.check()).toEqual(['ok'])
+})
+
 /** Descriptors below are all taken, so that `free` more can be opened. */
 function withRoomFor<T>(free: number, action: () => Promise<T>): Promise<T> {
   const held: number[] = []
