@@ -40,6 +40,7 @@ const refused: Readonly<Record<string, string>> = {
   'netlink-audit': 'THAW_NETLINK_PROTOCOL',
   packet: 'THAW_PACKET_QUEUE',
   'packet-ring': 'THAW_PACKET_RING',
+  'packet-memberships': 'THAW_PACKET_MEMBERSHIPS',
   pty: 'THAW_PTY_HALF',
   'pty-data': 'THAW_PTY_DATA',
   'pty-packet': 'THAW_PTY_PACKET',
