@@ -26,6 +26,7 @@ import { support as intervalTimers } from './resources/interval-timers.js'
 import { descriptionKinds } from './resources/kinds.js'
 import { support as jobControl } from './resources/job-control.js'
 import { support as limits } from './resources/limits.js'
+import { support as mappedOnly } from './resources/mapped-only.js'
 import { support as mappings } from './resources/mappings.js'
 import { support as memfd } from './resources/memfd.js'
 import { support as memoryPolicy } from './resources/memory-policy.js'
@@ -84,6 +85,7 @@ export const supports: readonly Support[] = [
   sharedOutside,
   sysvSegment,
   deletedMapping,
+  mappedOnly,
   protectionKeys,
   memoryPolicy,
   pages,

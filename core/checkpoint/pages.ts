@@ -101,6 +101,11 @@ function scan(pagemapFd: number, start: bigint, end: bigint): BigUint64Array {
   }
 }
 
+/** Whether there are guards between two addresses. @param pagemapFd /proc/PID/pagemap */
+export function hasGuards(pagemapFd: number, start: bigint, end: bigint): boolean {
+  return scan(pagemapFd, start, end).some((categories, i) => i % 3 === 2 && (categories & PAGE_IS_GUARD) !== 0n)
+}
+
 interface Piece {
   readonly start: bigint
   readonly lengthBytes: bigint

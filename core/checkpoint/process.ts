@@ -122,7 +122,7 @@ export function collectProcess(
       wipe(scratch)
       lent[Symbol.dispose]()
       copy.rest()
-      collection.end = keepDeleted(pid, collection.pageFile, deletedFiles(mappings, lines), scan.end)
+      collection.end = keepDeleted(pid, tree, collection.pageFile, deletedFiles(mappings, lines), scan.end)
       const status = readStatus(pid)
       // All signals that wait decide how calls go on, those of timers, which the timers send anew, too.
       const going = goingOn(threads, signals.process, answers.signalActions)

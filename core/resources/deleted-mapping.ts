@@ -4,7 +4,7 @@
  * with the file itself where another name leads to it.
  */
 import { contradiction } from '../image/contradiction.js'
-import { closeSync, readdirSync, readlinkSync } from 'node:fs'
+import { closeSync, readlinkSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import { UnsupportedError } from '../errors.js'
 import type { PageFile } from '../checkpoint/page-file.js'
@@ -18,6 +18,7 @@ import { reopen } from './emission.js'
 import { identifyBeside, sameDevice, statusIfThere } from './file-identity.js'
 import { listingTells } from './inotify/likely-paths.js'
 import { emitPrivateMemfd, mappedMemfd, memfdName } from './memfd.js'
+import { readMapped } from './mapped-only.js'
 import { emitNamelessFile } from './nameless-file.js'
 import { O_ACCMODE, O_CLOEXEC, O_PATH, O_RDONLY, O_RDWR } from './open-flags.js'
 import type { Support } from './support.js'
@@ -36,11 +37,16 @@ export const support: Support = {
 
 /** @throws UnsupportedError THAW_FILE_REPLACED when nothing leads to the file any more, or a mapping shares it with others */
 export function identifyDeleted(process: SeenProcess, tree: SeenTree, line: MappingLine, path: string): FileIdentity {
-  const source = sourceOf(process.pid, line)
+  const source = sourceOf(process.pid, tree, line)
   const status = source === undefined ? undefined : native.statPath(source)
   if (isShared(line) && status?.links !== 0) {
     const beside = listingTells(tree) ? undefined : identifyBeside(process, line, path)
     if (beside !== undefined) return beside
+  }
+  const mapped = isShared(line) && source === undefined ? readMapped(process, tree, line, path) : undefined
+  if (mapped !== undefined) {
+    const { device, inode, sizeBytes } = mapped
+    return { path, device, inode, sizeBytes, modified: 0n, deleted: true, contentOffset: 0n, content: mapped }
   }
   if (source === undefined || status === undefined)
     throw refused(
@@ -93,13 +99,15 @@ function refused({ pid, name }: SeenProcess, { start }: MappingLine, what: strin
 }
 
 /**
- * A way to the bytes of a file without a name: the mapping itself (a privilege), the executable, or a descriptor. File systems count their inodes
- * each for itself: the latter two may be another's with the same number, unless the device is the same, or where that is told in two ways (btrfs), the name.
+ * A way to the bytes of a file without a name: the mapping itself (a privilege), the executable, or a descriptor of any process of the tree. File systems count
+ * their inodes each for itself: the latter two may be another's with the same number, unless the device is the same, or where that is told in two ways (btrfs), the name.
  */
-function sourceOf(pid: number, { start, end, inode, device, path: name }: MappingLine): string | undefined {
+function sourceOf(pid: number, tree: SeenTree, { start, end, inode, device, path: name }: MappingLine): string | undefined {
   const itself = `/proc/${pid}/map_files/${start.toString(16)}-${end.toString(16)}`
   if (statusIfThere(itself)?.inode === inode) return itself
-  const descriptors = readdirSync(`/proc/${pid}/fd`).map((fd) => `/proc/${pid}/fd/${fd}`)
+  const descriptors = tree.descriptions
+    .filter(({ status }) => status.inode === inode)
+    .map(({ process, fd }) => `/proc/${process.pid}/fd/${fd}`)
   return [`/proc/${pid}/exe`, ...descriptors].find((path) => {
     const status = statusIfThere(path)
     return status?.inode === inode && (sameDevice(status, device) || readlinkSync(path) === name)
@@ -113,6 +121,7 @@ function sourceOf(pid: number, { start, end, inode, device, path: name }: Mappin
  */
 export function keepDeleted(
   pid: number,
+  tree: SeenTree,
   pageFile: PageFile,
   files: readonly { readonly file: FileIdentity; readonly line: MappingLine }[],
   offset: bigint,
@@ -126,7 +135,7 @@ export function keepDeleted(
     if (there !== undefined) continue
     kept.set(key, end)
     pageFile.require(end + file.sizeBytes)
-    copyFile(sourceOf(pid, line) ?? '', pageFile.fd, end, file.sizeBytes)
+    copyFile(sourceOf(pid, tree, line) ?? '', pageFile.fd, end, file.sizeBytes)
     end += file.sizeBytes
   }
   return end

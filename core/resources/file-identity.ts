@@ -65,12 +65,12 @@ export function verifyFile(file: FileIdentity): void {
 }
 
 /** /proc prints devices as major:minor in hex (fs/proc/task_mmu.c); st_dev packs them as glibc's makedev does. */
-export function sameDevice(status: FileStatus, printed: string): boolean {
-  const major = ((status.device >> 8n) & 0xfffn) | ((status.device >> 32n) & ~0xfffn)
-  const minor = (status.device & 0xffn) | ((status.device >> 12n) & ~0xffn)
-  const [wantMajor, wantMinor] = printed.split(':').map((part) => BigInt(`0x${part}`))
-  return major === wantMajor && minor === wantMinor
+export function statDevice(printed: string): bigint {
+  const [major = 0n, minor = 0n] = printed.split(':').map((part) => BigInt(`0x${part}`))
+  return ((major & ~0xfffn) << 32n) | ((minor & ~0xffn) << 12n) | ((major & 0xfffn) << 8n) | (minor & 0xffn)
 }
+
+export const sameDevice = ({ device }: Pick<FileStatus, 'device'>, printed: string): boolean => device === statDevice(printed)
 
 export function statusIfThere(path: string): FileStatus | undefined {
   try {

@@ -6,6 +6,8 @@ import { O_CLOEXEC, O_RDONLY } from './open-flags.js'
 export interface KeptContent {
   /** A path that the dumper can open as long as the tree stands still. */
   readonly source: string
+  /** Set for the memory of a process (/proc/PID/mem), which is read from: nothing else takes bytes out of it. */
+  readonly isMemory?: true
   readonly offset: bigint
   readonly sizeBytes: bigint
   /** Called with the place in the page file, and again when that has become another one. */
@@ -25,7 +27,8 @@ export function keepContents(contents: readonly KeptContent[], pageFd: number, e
     const { source, offset, sizeBytes } = content
     const fd = native.open(source, O_RDONLY | O_CLOEXEC)
     try {
-      native.copyRange(fd, offset, pageFd, end, sizeBytes)
+      if (content.isMemory) copyMemory(fd, offset, pageFd, end, sizeBytes)
+      else native.copyRange(fd, offset, pageFd, end, sizeBytes)
     } finally {
       closeSync(fd)
     }
@@ -34,4 +37,13 @@ export function keepContents(contents: readonly KeptContent[], pageFd: number, e
     end += sizeBytes
   }
   return { placed, end }
+}
+
+const COPY_BYTES = 1n << 20n
+
+function copyMemory(memFd: number, start: bigint, pageFd: number, to: bigint, sizeBytes: bigint): void {
+  for (let at = 0n; at < sizeBytes; at += COPY_BYTES) {
+    const left = sizeBytes - at
+    native.writeAt(pageFd, to + at, native.readAt(memFd, start + at, Number(left < COPY_BYTES ? left : COPY_BYTES)))
+  }
 }

@@ -120,7 +120,7 @@ export function refuseGuarded(process: SeenProcess, mappings: readonly Mapping[]
 
 const lieIn = ({ start, end }: Mapping, range: PageRange): boolean => start <= range.start && range.start < end
 
-const guarded = ({ pid, name }: SeenProcess, { start, end }: Mapping): UnsupportedError =>
+export const guarded = ({ pid, name }: SeenProcess, { start, end }: Pick<Mapping, 'start' | 'end'>): UnsupportedError =>
   new UnsupportedError(
     'THAW_SHARED_GUARD',
     `Cannot checkpoint pid ${pid} (${name}): the mapping at 0x${start.toString(16)}-0x${end.toString(16)} is shared memory with guards (MADV_GUARD_INSTALL), behind which only root can look. Checkpoint it as root, or remove the guards before.`,

@@ -9,6 +9,7 @@ import { readFdInfo } from '../proc/fdinfo.js'
 import type { MappingLine } from '../proc/maps.js'
 import { field, readStatus } from '../proc/status.js'
 import type { SeenDescription, SeenProcess, SeenTree } from './description.js'
+import { statDevice } from './file-identity.js'
 import { isMessageQueue } from './mqueue/recognition.js'
 import { O_ACCMODE, O_PATH, O_RDONLY, S_IFMT, S_IFREG } from './open-flags.js'
 import { Refusals } from './refusal.js'
@@ -94,7 +95,7 @@ class Search {
 
   #mappedIn(pid: number): Shared[] {
     return [...readFileSync(`/proc/${pid}/maps`, 'latin1').matchAll(SHARED_LINE)].flatMap(([, writes, device = '', inode]) => {
-      const file = this.#files.get(`${deviceOf(device)}:${inode}`)
+      const file = this.#files.get(`${statDevice(device)}:${inode}`)
       return file !== undefined && (file.written || writes === 'w') ? [file] : []
     })
   }
@@ -128,7 +129,7 @@ function filesOf(tree: SeenTree): Map<string, SharedFile> {
     for (const line of tree.mappingsOf(process))
       if (isNameless(line))
         note(
-          `${deviceOf(line.device)}:${line.inode}`,
+          `${statDevice(line.device)}:${line.inode}`,
           process,
           `the shared memory at 0x${line.start.toString(16)} is mapped`,
           line.flags.has('mw'),
@@ -158,12 +159,6 @@ const canWrite = (flags: number): boolean => (flags & O_PATH) === 0 && (flags & 
 
 /** Whether it is mapped to be written, the device and the inode of each line of /proc/PID/maps that shows something shared. */
 const SHARED_LINE = /^[0-9a-f]+-[0-9a-f]+ .(.).s [0-9a-f]+ (\S+) (\d+)/gm
-
-/** As stat tells it (makedev(3)), of what maps prints. */
-function deviceOf(printed: string): bigint {
-  const [major = 0n, minor = 0n] = printed.split(':').map((digits) => BigInt(`0x${digits}`))
-  return ((minor >> 8n) << 20n) | (major << 8n) | (minor & 0xffn)
-}
 
 function linkOf(pid: number, fd: number): string {
   try {

@@ -1,4 +1,4 @@
-import { closeSync, openSync, unlinkSync, writeFileSync } from 'node:fs'
+import { closeSync, linkSync, mkdtempSync, openSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { expect, onTestFinished, test } from 'vitest'
 import { identifyDeleted } from '../../dist/core/resources/deleted-mapping.js'
 import type { MappingLine } from '../../dist/core/proc/maps.js'
@@ -38,4 +38,30 @@ test('a file with the same inode number on another device is not taken for it', 
   expect(() => identifyDeleted(own.process, own.tree, elsewhere, elsewhere.path)).toThrow(
     expect.objectContaining({ code: 'THAW_FILE_REPLACED', message: expect.stringContaining('nothing leads to it any more') }),
   )
+})
+
+/** A deleted file that a mapping of this process alone leads to, as it seems: nothing is there, so that map_files leads nowhere. */
+function onlyMapped(keep: (path: string) => void): { inode: bigint; line: MappingLine } {
+  const { inode, line } = deletedFile()
+  const path = `/dev/shm/thaw-only-mapped-${process.pid}`
+  writeFileSync(path, 'content')
+  const status = native.statPath(path)
+  keep(path)
+  unlinkSync(path)
+  expect(inode).not.toBe(status.inode)
+  return { inode: status.inode, line: { ...line, inode: status.inode, permissions: 'rw-s', path: `${path} (deleted)` } }
+}
+
+test('a file in memory that is only mapped any more, shared, is known by that it has no name', () => {
+  const { inode, line } = onlyMapped(() => undefined)
+  using own = new OwnTree({ frozen: false })
+  expect(identifyDeleted(own.process, own.tree, line, line.path)).toMatchObject({ inode, deleted: true, content: { inode, memfd: null } })
+})
+
+test('one that has a name in another folder is not taken for one without', () => {
+  const folder = mkdtempSync('/dev/shm/thaw-elsewhere-')
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const { line } = onlyMapped((path) => linkSync(path, `${folder}/name`))
+  using own = new OwnTree({ frozen: false })
+  expect(() => identifyDeleted(own.process, own.tree, line, line.path)).toThrow(expect.objectContaining({ code: 'THAW_FILE_REPLACED' }))
 })

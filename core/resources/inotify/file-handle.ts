@@ -58,10 +58,14 @@ export interface Mount {
   readonly id: number
   /** Packed as in a watch's line. */
   readonly device: number
+  /** Which folder of its file system it shows. */
+  readonly root: string
   readonly point: string
 }
 
 const ESCAPED = /\\([0-7]{3})/g
+
+const plain = (path: string): string => path.replaceAll(ESCAPED, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)))
 
 /** As the process sees them; the newest first, which hide the older ones. */
 export function mountsOf(pid: number): Mount[] {
@@ -69,10 +73,9 @@ export function mountsOf(pid: number): Mount[] {
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => {
-      const [id, , device = '', , point = ''] = line.split(' ')
+      const [id, , device = '', root = '', point = ''] = line.split(' ')
       const [major = 0, minor = 0] = device.split(':').map(Number)
-      const plain = point.replaceAll(ESCAPED, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)))
-      return { id: Number(id), device: major * 2 ** 20 + minor, point: plain }
+      return { id: Number(id), device: major * 2 ** 20 + minor, root: plain(root), point: plain(point) }
     })
     .toReversed()
 }
