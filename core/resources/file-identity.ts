@@ -1,18 +1,55 @@
 /** Files that a process has mapped: which file it is, and that it still is the same one at the restore. */
-import { lstatSync, readdirSync } from 'node:fs'
+import { closeSync, lstatSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { pid as ownPid } from 'node:process'
 import { native } from '../../native/index.js'
 import type { FileStatus } from '../../native/index.js'
 import { ImageError } from '../errors.js'
 import type { FileIdentity } from '../image/model.js'
+import { readFdInfo } from '../proc/fdinfo.js'
 import type { MappingLine } from '../proc/maps.js'
 import type { SeenProcess } from './description.js'
+import { mountsOf, packed } from './inotify/file-handle.js'
+import type { Mount } from './inotify/file-handle.js'
+import { O_CLOEXEC, O_PATH } from './open-flags.js'
 
-/** The file behind a mapping, by path; undefined when the path leads to it no more. */
+/**
+ * The file behind a mapping, by the path that /proc prints for it; undefined when that leads to it no more. Some file systems give their files other
+ * devices than their own (btrfs those of subvolumes, overlayfs those of its layers), of which maps tells the file system's: then it is the
+ * same file if its mount is of that.
+ */
 export function identify(process: SeenProcess, line: MappingLine, path: string): FileIdentity | undefined {
-  const status = statusIfThere(process.rootPath + path)
-  const same = status !== undefined && status.inode === line.inode && sameDevice(status, line.device)
-  return same ? identityOf(process.rootPath + path, path, status) : undefined
+  const reachable = process.rootPath + path
+  const status = statusIfThere(reachable)
+  if (status === undefined || status.inode !== line.inode) return undefined
+  const same = sameDevice(status, line.device) || fileSystemOf(process, reachable) === kernelDevice(line.device)
+  return same ? identityOf(reachable, path, status) : undefined
+}
+
+/** By process: /proc/PID/mountinfo is long, and mappings are many. */
+const known = new WeakMap<SeenProcess, readonly Mount[]>()
+
+/** The device of the file system that is mounted where the path leads to. */
+function fileSystemOf(process: SeenProcess, reachable: string): number | undefined {
+  const mountId = mountIdOf(reachable)
+  const before = known.get(process)?.find(({ id }) => id === mountId)
+  if (before !== undefined) return before.device
+  const mounts = mountsOf(process.pid)
+  known.set(process, mounts)
+  return mounts.find(({ id }) => id === mountId)?.device
+}
+
+/** Undefined when nothing stands there any more. */
+function mountIdOf(path: string): number | undefined {
+  let fd: number | undefined
+  try {
+    fd = native.open(path, O_PATH | O_CLOEXEC)
+    return readFdInfo(ownPid, fd).mountId
+  } catch {
+    return undefined
+  } finally {
+    if (fd !== undefined) closeSync(fd)
+  }
 }
 
 /**
@@ -22,8 +59,10 @@ export function identify(process: SeenProcess, line: MappingLine, path: string):
 export function identifyBeside(process: SeenProcess, line: MappingLine, path: string): FileIdentity | undefined {
   const folder = dirname(path)
   for (const name of namesIn(process.rootPath + folder)) {
-    const identity = identify(process, line, join(folder, name))
-    if (identity !== undefined) return identity
+    const path = join(folder, name)
+    const status = statusIfThere(process.rootPath + path)
+    // Where devices are told in two ways, another file of this folder may have the same number.
+    if (status?.inode === line.inode && sameDevice(status, line.device)) return identityOf(process.rootPath + path, path, status)
   }
   return undefined
 }
@@ -62,6 +101,12 @@ export function verifyFile(file: FileIdentity): void {
     `Cannot restore: ${file.path} ${status === undefined ? 'is gone' : 'was changed'} since the checkpoint. Put the same file back, or make a new checkpoint.`,
     { path: file.path },
   )
+}
+
+/** What maps prints, packed as mounts have it. */
+export function kernelDevice(printed: string): number {
+  const [major = 0, minor = 0] = printed.split(':').map((part) => Number.parseInt(part, 16))
+  return packed(major, minor)
 }
 
 /** /proc prints devices as major:minor in hex (fs/proc/task_mmu.c); st_dev packs them as glibc's makedev does. */

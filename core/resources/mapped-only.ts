@@ -8,7 +8,7 @@ import { hasGuards, PAGE_BYTES } from '../checkpoint/pages.js'
 import type { MappingLine } from '../proc/maps.js'
 import type { DeletedFile } from './deleted-file.js'
 import type { SeenProcess, SeenTree } from './description.js'
-import { statDevice } from './file-identity.js'
+import { kernelDevice, statDevice } from './file-identity.js'
 import { mountsOf } from './inotify/file-handle.js'
 import { listingTells } from './inotify/likely-paths.js'
 import type { FileExtent } from './kept-file.js'
@@ -93,9 +93,8 @@ function isUnnamed(process: SeenProcess, tree: SeenTree, { device, inode }: Mapp
 
 /** The inodes that have names on a file system in memory; undefined where not all of them can be seen. */
 function namedOn({ pid, rootPath }: SeenProcess, printed: string): Set<bigint> | undefined {
-  const [major = 0, minor = 0] = printed.split(':').map((part) => Number.parseInt(part, 16))
   const mounts = mountsOf(pid)
-  const whole = mounts.find(({ device, root }) => device === major * 2 ** 20 + minor && root === '/')
+  const whole = mounts.find(({ device, root }) => device === kernelDevice(printed) && root === '/')
   if (whole === undefined || mounts.some(({ point }) => point.startsWith(`${whole.point}/`))) return undefined
   try {
     const top = rootPath + whole.point

@@ -54,6 +54,9 @@ export function pathOfHandle(mount: string, handle: string): string | undefined 
   }
 }
 
+/** The kernel's own packing (MKDEV). */
+export const packed = (major: number, minor: number): number => major * 2 ** 20 + minor
+
 export interface Mount {
   readonly id: number
   /** Packed as in a watch's line. */
@@ -75,7 +78,7 @@ export function mountsOf(pid: number): Mount[] {
     .map((line) => {
       const [id, , device = '', root = '', point = ''] = line.split(' ')
       const [major = 0, minor = 0] = device.split(':').map(Number)
-      return { id: Number(id), device: major * 2 ** 20 + minor, root: plain(root), point: plain(point) }
+      return { id: Number(id), device: packed(major, minor), root: plain(root), point: plain(point) }
     })
     .toReversed()
 }
