@@ -175,7 +175,7 @@ export interface DescriptionKind<P> {
   /** Tells what in an image contradicts the payload, in words that go on `description 7 …`: `is connected to one that is not there`. @param pageBytes size of the page file */
   verify?(payload: P, image: ImageModel, require: (fits: boolean, otherwise: string) => void, pageBytes: bigint): void
   /** How far it keeps other instances of the image away. Default: `none`. */
-  exclusion?(payload: P): Exclusion
+  exclusion?(payload: P, image: Pick<ImageModel, 'memoryFiles'>): Exclusion
   /** Emits what opens it; returns the cell that holds the descriptor, already raised. Status flags that fcntl(F_SETFL) can set, owner and signal are set by the caller afterwards. */
   open(payload: P, emitter: Emitter, flags: number): Cell
   /** Pids that processes have for a moment which the kind is made by (`Emitter.asProcess`). */

@@ -5,13 +5,13 @@ import { kindNamed } from './kinds.js'
 /**
  * - `none`: there may be any number of them.
  * - `running`: one at a time may run, while others stand by (locks on files).
- * - `existing`: one at a time may be there, be it to stand by (sockets with names in the file system).
+ * - `existing`: one at a time may be there, be it to stand by (sockets and pipes with names in the file system).
  */
 export type Exclusion = 'none' | 'running' | 'existing'
 
 const byStrength: readonly Exclusion[] = ['existing', 'running', 'none']
 
-export function exclusionOf({ descriptions }: Pick<ImageModel, 'descriptions'>): Exclusion {
-  const found = new Set(descriptions.map(({ kind, payload }) => kindNamed(kind).exclusion?.(payload)))
+export function exclusionOf(image: Pick<ImageModel, 'descriptions' | 'memoryFiles'>): Exclusion {
+  const found = new Set(image.descriptions.map(({ kind, payload }) => kindNamed(kind).exclusion?.(payload, image)))
   return byStrength.find((exclusion) => found.has(exclusion)) ?? 'none'
 }

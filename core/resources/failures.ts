@@ -11,6 +11,7 @@ export interface Explanation {
 
 const EPERM = 1
 const ENOENT = 2
+const EBADF = 9
 const EAGAIN = 11
 const EACCES = 13
 const EEXIST = 17
@@ -44,9 +45,15 @@ function explainCall({ name, purpose }: Operation, errno: number): Explanation |
   if (name === 'connect' && SOCKET_FILE.test(purpose)) return explainSocketFile(purpose, errno)
   if (name === 'bind' && errno === EADDRINUSE && SOCKET_FILE.test(purpose)) return explainSocketFile(purpose, errno)
   if (name === 'bind' || name === 'listen') return explainName(/\b(?:TCP|UDP) port (\d+)/.exec(purpose)?.[1], errno)
-  if (purpose.endsWith('nobody else reads')) {
-    const message = `another process reads from it, and would be given the data that stood in it. Stop that process (${SELF}).`
-    return { code: 'THAW_PIPE_IN_USE', message }
+  const pipe = /\bnobody else reads from (\/.*)$/s.exec(purpose)?.[1]
+  if (pipe !== undefined && errno === 0) {
+    const message = `another process reads from it, and would take what is written to it. Stop that process (${SELF}).`
+    return { code: 'THAW_PIPE_IN_USE', message, path: pipe }
+  }
+  const room = /\broom for (\d+) bytes$/.exec(purpose)?.[1]
+  if (room !== undefined && errno !== EBADF) {
+    const message = `it held ${room} bytes, and this user has so much in pipes that a new one cannot. Raise fs.pipe-user-pages-soft, or fs.pipe-max-size for large ones (sysctl), or close other pipes.`
+    return { code: 'THAW_PIPE_SIZE', message }
   }
   const pty = /pseudo-terminal (\d+): its number is taken/.exec(purpose)?.[1]
   if (pty !== undefined) {

@@ -135,6 +135,10 @@ export const refusedFile = ({ pid, name }: SeenProcess, path: string, what: stri
     { pid },
   )
 
+/** Whether what stands at a path is made anew for each instance. @param path all of it */
+export const isOfInstance = (files: readonly MemoryFile[], path: string): boolean =>
+  path.startsWith(`${FOLDER}/`) && files.some((file) => nameOf(file) === path)
+
 /** Whether there can be one. @param modeOf the mode of what is there already */
 export function isFileOfShm(path: string, mode: number, modeOf: (path: string) => number | undefined): boolean {
   if (path === '') return (mode & S_IFMT) === S_IFDIR

@@ -5,6 +5,7 @@ import { defineKind } from './description.js'
 import type { DescriptionKind, Emitter } from './description.js'
 import { closeDescriptor, reopen } from './emission.js'
 import { locate } from './file-path.js'
+import { isOfInstance } from './memory-files.js'
 import {
   AT_FDCWD,
   O_ACCMODE,
@@ -20,7 +21,7 @@ import {
   S_IFMT,
 } from './open-flags.js'
 import { endsOf, isHungUp, otherEndInTree } from './other-end.js'
-import { F_GETPIPE_SZ, F_SETPIPE_SZ, fillPipe, readPipe } from './pipe-data.js'
+import { emitSize, F_GETPIPE_SZ, fillPipe, readPipe } from './pipe-data.js'
 import type { PipeChunk } from './pipe-data.js'
 import { refusal } from './refusal.js'
 
@@ -42,6 +43,7 @@ export interface NamedPipe {
 const ENXIO = 6
 
 interface OpenFifo {
+  isOpen: boolean
   /** Both ends in one, for as long as descriptions are opened: holds the data and makes that no open fails or waits. */
   helper: Cell | undefined
   hasReader: boolean
@@ -77,17 +79,22 @@ export const namedPipe: DescriptionKind<unknown> = defineKind<NamedPipe>({
     }
   },
 
-  // Its data is for the tree alone.
-  exclusion: ({ deleted, chunks }) => (deleted || chunks.length === 0 ? 'none' : 'existing'),
+  // What is written to it, now or later, is for the tree alone, and it ends when the tree has closed it.
+  exclusion: ({ deleted, path }, { memoryFiles }) => (deleted || isOfInstance(memoryFiles, path) ? 'none' : 'existing'),
 
   open(fifo, emitter, flags) {
     const state = stateOf(fifo, emitter)
     const access = flags & O_ACCMODE
+    const isFirst = !state.isOpen
+    state.isOpen = true
+    if (isFirst && !fifo.deleted) refuseReaders(fifo, emitter)
     const needsHelper = fifo.deleted || fifo.hungUp || fifo.chunks.length > 0 || (access === O_WRONLY && !state.hasReader)
     if (needsHelper && state.helper === undefined) state.helper = openHelper(fifo, emitter)
     if (access !== O_WRONLY) state.hasReader = true
     if (fifo.deleted && state.helper !== undefined) return reopen(emitter, state.helper, flags | O_NONBLOCK)
-    return emitter.raise(openPath(fifo, emitter, flags))
+    const fd = emitter.raise(openPath(fifo, emitter, flags))
+    if (isFirst && state.helper === undefined) emitSize(emitter.program, fd, fifo.sizeBytes)
+    return fd
   },
 
   connect(fifo, emitter) {
@@ -98,24 +105,30 @@ export const namedPipe: DescriptionKind<unknown> = defineKind<NamedPipe>({
 })
 
 function stateOf({ device, inode }: NamedPipe, emitter: Emitter): OpenFifo {
-  return emitter.shared('named-pipe', `${device}:${inode}`, () => ({ helper: undefined, hasReader: false }))
+  return emitter.shared('named-pipe', `${device}:${inode}`, () => ({ isOpen: false, helper: undefined, hasReader: false }))
 }
 
 function openPath({ path }: NamedPipe, { program }: Emitter, flags: number): Cell {
   return program.call('openat', [AT_FDCWD, program.bundle.string(path), (flags & ~(O_NOFOLLOW | O_ASYNC)) | O_NONBLOCK | O_CLOEXEC, 0])
 }
 
-/** Data is for the tree alone: nobody else may be there to read it. Without a reader, opening for writing fails. */
+/**
+ * Nobody else may be there to read what is the tree's. Without a reader, opening for writing fails; for who may not write, in another way,
+ * which tells nothing.
+ */
 function refuseReaders({ path }: NamedPipe, { program }: Emitter): void {
   const args = [AT_FDCWD, program.bundle.string(path), O_WRONLY | O_NONBLOCK | O_CLOEXEC, 0]
-  program.for('nobody else reads', () => program.call('openat', args, { equal: -ENXIO }))
+  program.for(`nobody else reads from ${path}`, () => {
+    const failed = program.jump(0, 'less', program.call('openat', args, 'any'), 0)
+    program.call('openat', args, { equal: -ENXIO })
+    failed.target = program.here
+  })
 }
 
 function openHelper(fifo: NamedPipe, emitter: Emitter): Cell {
   const { program } = emitter
   const name = program.bundle.string(fifo.path)
   if (fifo.deleted) program.call('mknodat', [AT_FDCWD, name, S_IFIFO | 0o600, 0])
-  else if (fifo.chunks.length > 0) refuseReaders(fifo, emitter)
   const helper = emitter.raise(openPath(fifo, emitter, O_RDWR))
   if (fifo.deleted) {
     program.call('unlink', [name])
@@ -123,7 +136,7 @@ function openHelper(fifo: NamedPipe, emitter: Emitter): Cell {
     program.call('fchmod', [helper, fifo.mode])
   }
   // Also proves that it is a pipe: data must not be written into a file that stands at the path by now.
-  program.call('fcntl', [helper, F_SETPIPE_SZ, fifo.sizeBytes], { equal: fifo.sizeBytes })
+  emitSize(program, helper, fifo.sizeBytes)
   fillPipe(program, helper, O_RDWR, fifo.chunks)
   return helper
 }

@@ -14,8 +14,8 @@ export interface PipeChunk {
 }
 
 export const F_GETPIPE_SZ = 1032
-export const F_SETPIPE_SZ = 1031
-export const DEFAULT_PIPE_BYTES = 65536
+const F_SETPIPE_SZ = 1031
+const DEFAULT_PIPE_BYTES = 65536
 /** Two buffers: the last byte of a pipe and one behind it. */
 const LEAST_PROBE_BYTES = 8192
 const F_SETFL = 4
@@ -115,6 +115,15 @@ function startsWithPacketOfOne(source: number, left: number): boolean {
     if (left === 1) native.syscall('write', [writer, new Uint8Array(1), 1])
     return native.read(probe, 2)?.length === 1
   })
+}
+
+/**
+ * Has the pipe hold as much as it did. A new one holds less than the default where its user has as much in pipes as fs.pipe-user-pages-soft
+ * allows (pipe(7)), and cannot be made to hold more.
+ */
+export function emitSize(program: Program, fd: Cell, sizeBytes: number): void {
+  const args = sizeBytes === DEFAULT_PIPE_BYTES ? [fd, F_GETPIPE_SZ] : [fd, F_SETPIPE_SZ, sizeBytes]
+  program.for(`room for ${sizeBytes} bytes`, () => program.call('fcntl', args, { equal: sizeBytes }))
 }
 
 /** Writes the chunks into a pipe whose writing end is open and does not block. */

@@ -6,7 +6,7 @@ import { closeDescriptor, raisePair, reopen } from './emission.js'
 import { native } from '../../native/index.js'
 import { O_ACCMODE, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } from './open-flags.js'
 import { endsOf, otherEndInTree } from './other-end.js'
-import { DEFAULT_PIPE_BYTES, F_GETPIPE_SZ, F_SETPIPE_SZ, fillPipe, readPipe } from './pipe-data.js'
+import { emitSize, F_GETPIPE_SZ, fillPipe, readPipe } from './pipe-data.js'
 import type { PipeChunk } from './pipe-data.js'
 import { refusal } from './refusal.js'
 
@@ -72,7 +72,7 @@ function endsFor(pipe: Pipe, emitter: Emitter): readonly [End, End] {
     const address = program.bundle.allocate(8)
     program.call('pipe2', [address, O_CLOEXEC | O_NONBLOCK])
     const [reader, writer] = raisePair(emitter, address)
-    if (pipe.sizeBytes !== DEFAULT_PIPE_BYTES) program.call('fcntl', [writer, F_SETPIPE_SZ, pipe.sizeBytes], { equal: pipe.sizeBytes })
+    emitSize(program, writer, pipe.sizeBytes)
     fillPipe(program, writer, O_WRONLY, pipe.chunks)
     return [
       { fd: reader, taken: false },

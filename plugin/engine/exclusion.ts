@@ -13,6 +13,7 @@ const held: Readonly<Record<string, Held>> = {
     what: 'listens at',
     remedy: 'have it listen at an abstract name or on a TCP port, of which each copy has its own',
   },
+  THAW_PIPE_IN_USE: { what: 'reads from', remedy: 'have the named pipe on /dev/shm, of which each copy has its own' },
 }
 
 /** Says what to do in tests about a copy in whose way another one is. */

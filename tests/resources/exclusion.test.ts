@@ -14,6 +14,7 @@ test.each([
   ['unix-files', 'existing'],
   ['unix-named', 'existing'],
   ['named-pipe', 'existing'],
+  ['empty-named-pipe', 'existing'],
 ])('%s: %s', async (name, exclusion) => {
   await using program = await FixtureProgram.start(name)
   await using image = (await checkpoint(program.pid, { then: 'resume' })).image

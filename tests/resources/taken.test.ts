@@ -10,6 +10,7 @@ test.each([
   ['unix-listening', 'THAW_NAME_TAKEN', /\/listening is taken/],
   ['file-locks', 'THAW_FILE_LOCKED', /holds a lock/],
   ['named-pipe', 'THAW_PIPE_IN_USE', /reads from it/],
+  ['empty-named-pipe', 'THAW_PIPE_IN_USE', /reads from it/],
 ])('%s: what the running original holds is not taken from it', async (name, code, words) => {
   await using program = await FixtureProgram.start(name)
   await using image = (await checkpoint(program.pid, { then: 'resume' })).image
