@@ -17,6 +17,7 @@ import { sharedTasks } from './survey-sharing.js'
 import { splitNamespaces } from './survey-split.js'
 import { refuseExitSignal, surveyProcess } from './survey.js'
 import type { Support } from '../resources/support.js'
+import { readName } from '../resources/task-name.js'
 import { refuseUserDispatch } from './user-dispatch.js'
 
 export const support: Support = {
@@ -236,7 +237,7 @@ function zombieThere(pid: number, parent: SeenProcess): ZombieModel {
     parentPid: parent.innerPid,
     groupId: innermost(status, 'NSpgid'),
     sessionId: innermost(status, 'NSsid'),
-    name,
+    name: readName(pid),
     status: exit,
   }
 }

@@ -4,6 +4,7 @@ import { MappingKind } from '../image/model.js'
 import { describeDescription } from './describe-description.js'
 import { describeTree } from './describe-tree.js'
 import { bytes } from './units.js'
+import { nameText } from '../resources/task-name.js'
 
 const PAGE_BYTES = 4096
 
@@ -22,11 +23,11 @@ export function describeImage(image: ImageModel, options: DescribeOptions): stri
 function describeProcess(process: ProcessModel, descriptions: readonly DescriptionModel[], options: DescribeOptions): string[] {
   const { pid, parentPid, groupId, sessionId, threads, memory, fileSystem } = process
   return [
-    `pid ${pid} (${threads[0]?.name ?? ''})`,
+    `pid ${pid} (${nameText(threads[0]?.name)})`,
     `  parent       ${parentPid === 0 ? 'outside' : parentPid}, process group ${groupId}, session ${sessionId}`,
     `  program      ${memory.executable.path}`,
     `  working dir  ${fileSystem.workingDirectory}${fileSystem.removed === null ? '' : ' (deleted)'}`,
-    `  threads      ${threads.map(({ tid, name }) => `${tid} ${name}`).join(', ')}`,
+    `  threads      ${threads.map(({ tid, name }) => `${tid} ${nameText(name)}`).join(', ')}`,
     `  memory       ${describeMemory(process)}`,
     ...(options.mappings ? memory.mappings.map((mapping) => `    ${describeMapping(mapping)}`) : []),
     '  descriptors',

@@ -3,6 +3,7 @@ import { constants } from 'node:os'
 import type { ImageModel, ProcessModel, ZombieModel } from '../image/model.js'
 import { describeDescription } from './describe-description.js'
 import { bytes } from './units.js'
+import { nameText } from '../resources/task-name.js'
 
 const PAGE_BYTES = 4096
 /** Of those that share something; who wants all of them has --json. */
@@ -44,7 +45,7 @@ function below(pid: number, parent: Task | undefined, children: ReadonlyMap<numb
 
 /** Session and process group where they are not the parent's. */
 function describeTask(task: Task, parent: Task | undefined): string {
-  const words = [`${task.pid} ${'threads' in task ? (task.threads[0]?.name ?? '') : task.name}`]
+  const words = [`${task.pid} ${nameText('threads' in task ? task.threads[0]?.name : task.name)}`]
   if (task.sessionId === task.pid) words.push('leads a session')
   else if (task.sessionId !== parent?.sessionId) words.push(`session ${task.sessionId}`)
   if (task.groupId !== parent?.groupId && task.sessionId !== task.pid)

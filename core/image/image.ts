@@ -6,6 +6,7 @@ import type { TemplateOptions } from '../restore/template.js'
 import type { Host } from '../sandbox/host.js'
 import type { ImageModel } from './model.js'
 import { readImage, writeImage } from './store.js'
+import { nameText } from '../resources/task-name.js'
 
 export class Image implements AsyncDisposable {
   readonly model: ImageModel
@@ -21,7 +22,7 @@ export class Image implements AsyncDisposable {
   }
 
   get processes(): { innerPid: number; command: string }[] {
-    return this.model.processes.map(({ pid, threads }) => ({ innerPid: pid, command: threads[0]?.name ?? '' }))
+    return this.model.processes.map(({ pid, threads }) => ({ innerPid: pid, command: nameText(threads[0]?.name) }))
   }
 
   /** Loads it into a template, from which instances are spawned. @throws ImageError, RestoreError */

@@ -26,7 +26,7 @@ export interface ZombieModel {
   parentPid: number
   groupId: number
   sessionId: number
-  name: string
+  name: Uint8Array
   status: number
 }
 
@@ -83,7 +83,7 @@ export interface ProcessModel {
 
 export interface ThreadModel {
   tid: number
-  name: string
+  name: Uint8Array
   registers: bigint[]
   extendedState: Uint8Array
   signalMask: bigint

@@ -52,7 +52,12 @@ export class Bundle {
 
   /** Places a NUL-terminated string. */
   string(text: string): Shown {
-    return shown(this.bytes(Buffer.from(`${text}\0`), 1), JSON.stringify(text))
+    return this.text(Buffer.from(text))
+  }
+
+  /** Places a NUL-terminated string that need not be of characters. */
+  text(bytes: Uint8Array): Shown {
+    return shown(this.bytes(Buffer.concat([bytes, Uint8Array.of(0)]), 1), JSON.stringify(Buffer.from(bytes).toString()))
   }
 
   /** Places 64-bit words: structures of longs, pointers. */

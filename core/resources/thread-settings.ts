@@ -2,7 +2,6 @@
  * What only a thread itself can tell of itself, or keeps for itself: alternate signal stack, clear-tid address, robust list, rseq, name,
  * parent-death signal, timer slack, machine-check policy, use of the time stamp counter, seccomp, whether it writes out what others wait for.
  */
-import { readFileSync } from 'node:fs'
 import { native } from '../../native/index.js'
 import type { ParasiteResults } from '../checkpoint/parasite.js'
 import type { ThreadModel } from '../image/model.js'
@@ -10,6 +9,7 @@ import { readStat } from '../proc/status.js'
 import type { Program } from '../program/program.js'
 import { collectSeccomp } from './seccomp.js'
 import type { Support } from './support.js'
+import { emitName, readName } from './task-name.js'
 
 export const support: Support = {
   topic: 'task',
@@ -21,7 +21,6 @@ export const support: Support = {
 
 const PR_SET_PDEATHSIG = 1
 const PR_GET_PDEATHSIG = 2
-const PR_SET_NAME = 15
 const PR_SET_TIMERSLACK = 29
 const PR_GET_TIMERSLACK = 30
 const PR_GET_TID_ADDRESS = 40
@@ -93,7 +92,7 @@ export function collectThreadSettings(pid: number, tid: number, asked: AskedSett
   const rseq = native.getRseq(tid)
   return {
     ...asked,
-    name: readFileSync(`/proc/${pid}/task/${tid}/comm`, 'utf8').replace(/\n$/, ''),
+    name: readName(pid, tid),
     seccomp: collectSeccomp(pid, tid),
     ioFlusher: (Number(readStat(pid, tid)[STAT_FLAGS]) & PF_IO_FLUSHER) === PF_IO_FLUSHER,
     robustList: robust.head,
@@ -105,7 +104,7 @@ export function collectThreadSettings(pid: number, tid: number, asked: AskedSett
 /** Emitted in the thread itself. The clear-tid address is given to clone3, or to set_tid_address by the leader. */
 export function emitThreadSettings(program: Program, thread: ThreadModel): void {
   program.for('thread settings', () => {
-    program.call('prctl', [PR_SET_NAME, program.bundle.string(thread.name), 0, 0, 0])
+    emitName(program, thread.name)
     if (thread.robustList !== 0n) program.call('set_robust_list', [thread.robustList, ROBUST_LIST_HEAD_BYTES])
     if (thread.timerSlack !== DEFAULT_TIMER_SLACK) program.call('prctl', [PR_SET_TIMERSLACK, thread.timerSlack, 0, 0, 0])
     if (thread.machineCheckPolicy !== PR_MCE_KILL_DEFAULT)

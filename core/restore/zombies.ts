@@ -2,6 +2,7 @@
 import type { ZombieModel } from '../image/model.js'
 import type { Program } from '../program/program.js'
 import { emitEnding } from '../resources/ending.js'
+import { emitName } from '../resources/task-name.js'
 import type { Member } from './family.js'
 import type { Forks } from './forks.js'
 import type { Groups } from './groups.js'
@@ -11,16 +12,14 @@ const WEXITED = 4
 const WNOWAIT = 0x0100_0000
 const SIGCHLD = 17
 const MASK_BYTES = 8
-const PR_SET_NAME = 15
 
 export function emitZombie(program: Program, member: Member, { status, name }: ZombieModel, groups: Groups, forks: Forks): void {
-  const { bundle } = program
   if (member.leadsSession) program.for('session', () => program.call('setsid'))
   forks.emitOrphans(program, member)
   groups.emitLost(program, member)
   groups.emit(program, member)
   groups.emitEnds(program, member)
-  program.call('prctl', [PR_SET_NAME, bundle.string(name), 0, 0, 0])
+  emitName(program, name)
   emitEnding(program, status)
 }
 

@@ -53,7 +53,7 @@ const image: ImageModel = {
   processes: [fullProcess],
   descriptions: descriptionKinds.map(({ name }, i) => description(i + 1, name, payloads[name] ?? {})),
   blobs: [Uint8Array.of(1, 2), new Uint8Array()],
-  zombies: [{ pid: 9, parentPid: 7, groupId: 7, sessionId: 7, name: 'gone', status: 0x100 }],
+  zombies: [{ pid: 9, parentPid: 7, groupId: 7, sessionId: 7, name: Uint8Array.of(0xc3), status: 0x100 }],
   semaphores: [{ permissions: { key: -1, id: 5, mode: 0o666, uid: 1, gid: 2, creatorUid: 3, creatorGid: 4 }, values: [0, 32767] }],
   memoryFiles: [
     {

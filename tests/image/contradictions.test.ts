@@ -58,7 +58,7 @@ const onKind = (kind: string, change: (payload: Record<string, never>) => void) 
 
 const aZombie = ({ processes, zombies }: ImageModel): ZombieModel => {
   const { pid, groupId, sessionId } = processes[0]!
-  if (zombies.length === 0) zombies.push({ pid: 4_100_000, parentPid: pid, groupId, sessionId, name: 'zombie', status: 0 })
+  if (zombies.length === 0) zombies.push({ pid: 4_100_000, parentPid: pid, groupId, sessionId, name: new Uint8Array(), status: 0 })
   return zombies[0]!
 }
 const onZombie = (change: (zombie: ZombieModel) => void) => (model: ImageModel) => change(aZombie(model))

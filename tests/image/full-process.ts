@@ -45,7 +45,7 @@ export const fullProcess: ProcessModel = {
   threads: [
     {
       tid: 7,
-      name: 'é',
+      name: Uint8Array.of(0xc3),
       registers: [0n, 1n, HIGHEST],
       extendedState: Uint8Array.of(1),
       signalMask: HIGHEST,

@@ -5,9 +5,9 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 export const PAGE_SIZE = 4096
 
 /** The text of a file below /proc; `undefined` when it is gone or this kernel has no such file. */
-export function readText(path: string): string | undefined {
+export function readText(path: string, encoding: BufferEncoding = 'utf8'): string | undefined {
   try {
-    return readFileSync(path, 'utf8')
+    return readFileSync(path, encoding)
   } catch {
     return undefined
   }

@@ -72,7 +72,7 @@ export function describeTask(pid: number, tid: number, thread: Subject): void {
   thread.is('state', stateOf(status.get('State') ?? ''))
   const fields = statFields(readText(`${path}/stat`) ?? '')
   for (const [number, name] of Object.entries(STAT)) thread.is(name, fields[Number(number) - 3])
-  thread.is('comm', readText(`${path}/comm`))
+  thread.is('comm', readText(`${path}/comm`, 'latin1'))
   thread.is('personality', readText(`${path}/personality`))
   // Only /proc/TID itself has it, not the folder of the thread in its process.
   thread.is('timer slack', readText(`/proc/${tid}/timerslack_ns`))

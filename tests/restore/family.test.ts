@@ -6,7 +6,7 @@ type Task = Pick<ZombieModel, 'pid' | 'parentPid' | 'groupId' | 'sessionId'>
 
 const tree = (tasks: readonly Task[], zombies: readonly Task[] = []): Pick<ImageModel, 'processes' | 'zombies'> => ({
   processes: tasks.map((task) => ({ ...task, threads: [] }) as unknown as ProcessModel),
-  zombies: zombies.map((task) => ({ ...task, name: '', status: 0 })),
+  zombies: zombies.map((task) => ({ ...task, name: new Uint8Array(), status: 0 })),
 })
 
 const first: Task = { pid: 10, parentPid: 0, groupId: 10, sessionId: 10 }
