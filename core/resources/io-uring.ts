@@ -35,10 +35,12 @@ export const ioUring: DescriptionKind<unknown> = defineKind<IoUring>({
     carried: 'idle io_uring',
     conditions: [
       'Flags that an io_uring was set up with and that change only when completions are worked on (`IORING_SETUP_COOP_TASKRUN`, `SINGLE_ISSUER`, `DEFER_TASKRUN` and the like) are lost.',
+      'Nothing tells of a ring descriptor that a thread has registered for itself (`IORING_REGISTER_RING_FDS`): the copy is without it.',
     ],
     refused: {
       THAW_IO_URING_BUSY: 'io_uring with requests in flight',
       THAW_IO_URING_REGISTERED: 'io_uring with what was registered',
+      THAW_IO_URING_ISSUER: 'io_uring that a thread other than the first alone submits to',
       THAW_IO_URING_SQPOLL: 'io_uring polled by the kernel',
       THAW_IO_URING_DISABLED: 'io_uring not yet enabled',
       THAW_IO_URING_MEMORY: 'io_uring whose memory is not mapped where it was made',

@@ -80,6 +80,8 @@ const refused: Readonly<Record<string, string>> = {
   'exit-signal': 'THAW_EXIT_SIGNAL',
   'no-exit-signal': 'THAW_EXIT_SIGNAL',
   'zombie-signal': 'THAW_EXIT_SIGNAL',
+  'notifying-ring': 'THAW_IO_URING_REGISTERED',
+  'ring-of-a-thread': 'THAW_IO_URING_ISSUER',
   'write-exec': 'THAW_WRITE_EXEC',
   deadline: 'THAW_DEADLINE',
   utilization: 'THAW_UTILIZATION',
@@ -104,6 +106,8 @@ const refused: Readonly<Record<string, string>> = {
 
 /** Nothing outside of a process that runs tells. */
 const ONLY_SEEN_FROZEN: ReadonlySet<string> = new Set([
+  'THAW_IO_URING_ISSUER',
+  'THAW_IO_URING_REGISTERED',
   'THAW_SECCOMP',
   'THAW_UDP_QUEUE',
   'THAW_UNIX_CREDENTIALS',

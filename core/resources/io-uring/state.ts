@@ -18,7 +18,7 @@ const TRIES = 5
 
 export function ringState(seen: SeenDescription, tree: SeenTree): RingState {
   refuseExtras(seen, seen.info.lines)
-  refuseHidden(seen)
+  refuseHidden(seen, tree)
   // While the process runs, the numbers of one look need not fit each other.
   for (let left = tree.frozen ? 1 : TRIES; ; left--) {
     const state = parse(readFdInfo(seen.process.pid, seen.fd).lines)
