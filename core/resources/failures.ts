@@ -122,6 +122,11 @@ function explainPid(errno: number): Explanation | undefined {
   }
 }
 
+/** What jps and jstat read (https://openjdk.org/groups/hotspot/docs/RuntimeOverview.html). */
+const JAVA_COUNTERS = /\/hsperfdata_[^/]+\/\d+$/
+const removedByJava =
+  'Java shows its counters there, and removes the file when it ends. Start it with -XX:-UsePerfData, and make a new checkpoint.'
+
 /** Calls that lead to a file by its path, and which argument that is. */
 const pathAt: Readonly<Record<string, number>> = { openat: 1, inotify_add_watch: 1, chdir: 0, chroot: 0 }
 
@@ -131,12 +136,10 @@ function explainFile({ name, args }: Operation, errno: number): Explanation | un
   if (typeof argument !== 'object' || !('text' in argument)) return undefined
   const path = JSON.parse(argument.text) as string
   if (/^\/(proc|dev\/pts)\//.test(path)) return undefined
-  if (errno === ENOENT || errno === ENOTDIR)
-    return {
-      code: 'THAW_FILE_CHANGED',
-      message: `${path} is gone since the checkpoint. Put the same file back, or make a new checkpoint.`,
-      path,
-    }
+  if (errno === ENOENT || errno === ENOTDIR) {
+    const remedy = JAVA_COUNTERS.test(path) ? removedByJava : 'Put the same file back, or make a new checkpoint.'
+    return { code: 'THAW_FILE_CHANGED', message: `${path} is gone since the checkpoint. ${remedy}`, path }
+  }
   if (errno !== EACCES && errno !== EPERM) return undefined
   const message = `this user may not open ${path} as it was open (${errno === EPERM ? 'EPERM' : 'EACCES'}). Restore as a user who may, or change who may (chmod, chown).`
   return { code: 'THAW_FILE_REFUSED', message, path }

@@ -17,6 +17,7 @@ export const support: Support = {
   conditions: [
     'A copy has one mapping more, named `/memfd:thaw-restorer`.',
     'Names of mappings without a file (PR_SET_VMA_ANON_NAME) take a kernel that has them, also where they are restored. Those of the heap and of the first stack are lost: Linux does not tell them.',
+    'Java maps a file of counters, `/tmp/hsperfdata_USER/PID`, and removes it when it ends, so that a restore finds it gone: start it with `-XX:-UsePerfData`.',
   ],
   refused: {
     THAW_MAPPING:

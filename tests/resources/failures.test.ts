@@ -3,6 +3,7 @@ import type { Operation } from '../../dist/core/program/program.js'
 import { explainFailure } from '../../dist/core/resources/failures.js'
 
 const failed = (name: string, purpose: string): Operation => ({ name, purpose, args: [] }) as unknown as Operation
+const ENOENT = 2
 const EAGAIN = 11
 const EADDRINUSE = 98
 const EACCES = 13
@@ -36,4 +37,18 @@ test.each([
 
 test('other failures have no words of their own', () => {
   expect(explainFailure(failed('openat', 'descriptor 3 (regular file)'), EACCES)).toBeUndefined()
+})
+
+test.each([
+  ['/tmp/hsperfdata_ada/7', /start it with -XX:-UsePerfData/i],
+  ['/tmp/data', /Put the same file back/],
+])('a file that is gone: %s', (path, words) => {
+  const open = { ...failed('openat', '0x1000-0x2000 of pid 7'), args: [-100, { text: JSON.stringify(path) }] } as unknown as Operation
+  expect(explainFailure(open, ENOENT)).toMatchObject({ code: 'THAW_FILE_CHANGED', path, message: expect.stringMatching(words) as string })
+})
+
+test('a named pipe that somebody has, and one that is gone', () => {
+  const reads = { ...failed('openat', 'descriptor 3 (named pipe): nobody else reads from /pipe'), args: [-100, { text: '"/pipe"' }] }
+  expect(explainFailure(reads as unknown as Operation, 0)).toMatchObject({ code: 'THAW_PIPE_IN_USE', path: '/pipe' })
+  expect(explainFailure(reads as unknown as Operation, ENOENT)).toMatchObject({ code: 'THAW_FILE_CHANGED', path: '/pipe' })
 })
