@@ -11,8 +11,8 @@ const PR_SET_NAME = 15
 export const readName = (pid: number, tid: number = pid): Uint8Array =>
   Uint8Array.from(readFileSync(`/proc/${pid}/task/${tid}/comm`).subarray(0, -1))
 
-/** To be read by people. */
-export const nameText = (name: Uint8Array = new Uint8Array()): string => Buffer.from(name).toString()
+/** To be read by people, on one line. */
+export const nameText = (name: Uint8Array = new Uint8Array()): string => Buffer.from(name).toString().replaceAll('\n', '\\n')
 
 /** Emitted in the task itself. */
 export function emitName(program: Program, name: Uint8Array): void {

@@ -47,7 +47,7 @@ test('zombies, with how they ended', async () => {
     expect.stringMatching(/^ {2}├─ P1 zombies {2}process group \d+ {2}zombie, exited with 7$/),
     '  ├─ P2 zombies  zombie, exited with 0',
     '  ├─ P3 zombies  leads a session  zombie, exited with 3',
-    '  ├─ P4 zombies  zombie, killed by SIGKILL',
+    '  ├─ P4 a\\nzombi\\ééé\uFFFD  zombie, killed by SIGKILL',
     '  └─ P5 zombies  zombie, killed by SIGTERM',
     '',
   ])
