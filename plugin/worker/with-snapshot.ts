@@ -1,6 +1,6 @@
 import type { RunnerTestCase, TestAPI } from 'vitest'
 import { FixtureError } from '../errors.js'
-import { failAttempt, hasFailed } from './attempt.js'
+import { failAttempt, failedAttempt, forgetFailure } from './attempt.js'
 import { engineClient } from './line.js'
 import { rendezvous } from './rendezvous.js'
 import { attachOutput, type TestError } from './failure.js'
@@ -22,6 +22,11 @@ interface Costs {
   readonly ownWarmUps: number
 }
 
+interface Acquisition {
+  readonly loan: Loan
+  readonly costs: Costs
+}
+
 /** Gives a Vitest `test` the method `withSnapshot`, and everything that is made of it by `extend` too. */
 export function addWithSnapshot<Context>(test: TestAPI<Context>): ThawTestAPI<Context> {
   const api = test as ThawTestAPI<Context> & { extend: (...args: unknown[]) => TestAPI<Context> }
@@ -38,12 +43,21 @@ function snapshotTest<Context>(extend: (...args: unknown[]) => TestAPI<Context>,
   const copy = async ({ task }: { task: RunnerTestCase }, { onCleanup }: { onCleanup: (cleanup: () => Promise<void>) => void }) => {
     const stateBefore = task.result?.state
     const errorsBefore = task.result?.errors?.length ?? 0
-    if (hasFailed(task)) return undefined
-    const acquired = await acquire(fixture).catch((error: unknown) => failAttempt(task, pointedAt(error, fixture)))
-    if (acquired === undefined) return undefined
+    // Given up, skipped or failed: Vitest has cleaned up already, and does not do it again.
+    const isOver = (): boolean => task.result?.state !== stateBefore || (task.result?.errors?.length ?? 0) > errorsBefore
+    const failed = failedAttempt(task)
+    if (failed) return failed
+    let acquired: Acquisition
+    try {
+      acquired = await acquire(fixture)
+    } catch (error) {
+      const pointed = pointedAt(error, fixture)
+      if (isOver()) throw pointed
+      onCleanup(async () => forgetFailure(task))
+      return failAttempt(task, pointed)
+    }
     const { loan, costs } = acquired
-    // This attempt was skipped or has failed: Vitest has cleaned up already, and does not do it again.
-    if (task.result?.state !== stateBefore || (task.result?.errors?.length ?? 0) > errorsBefore) {
+    if (isOver()) {
       await loan.end()
       throw new FixtureError('THAW_TEST_OVER', `The test was over before its copy of "${fixture.name}" was there.`)
     }
@@ -59,7 +73,7 @@ function snapshotTest<Context>(extend: (...args: unknown[]) => TestAPI<Context>,
 }
 
 /** Waits for a copy of the fixture, and on the way warms it up if nobody has. */
-async function acquire(fixture: Fixture): Promise<{ loan: Loan; costs: Costs }> {
+async function acquire(fixture: Fixture): Promise<Acquisition> {
   const engine = await engineClient()
   const identity = identify(fixture, rendezvous().project)
   for (let ownWarmUps = 0; ; ownWarmUps++) {

@@ -53,6 +53,17 @@ describe.each(VERSIONS)('%s', (version) => {
     expect(tests.flatMap(({ failureMessages }) => failureMessages)).toEqual(Array(3).fill(expect.stringContaining('no seed data')))
   })
 
+  it('so do fixtures and hooks that are made of it, for the same reason', async () => {
+    await using project = new OuterProject(version)
+    const { text, tests } = await project.run('broken-dependent')
+    expect(
+      tests.map(({ status }) => status),
+      text,
+    ).toEqual(['failed', 'failed', 'failed', 'passed'])
+    for (const { failureMessages } of tests.slice(0, 3))
+      expect(failureMessages).toEqual(Array(3).fill(expect.stringContaining('The warm-up of fixture "broken" failed: no seed data')))
+  })
+
   it('two warm-ups of one name are an error that names both', async () => {
     await using project = new OuterProject(version)
     const { tests } = await project.run('conflict')
