@@ -5,11 +5,16 @@
  * automatic fixtures of the coming test, too, and counts against a timeout of its own. The first one does it for all: so a hook with
  * a long timeout keeps the warm-up, and waiting for another worker's warm-up, out of `testTimeout` and `hookTimeout`. Both have
  * limits of their own, which end long before; fixtures of somebody else's may hang. It also tells of a copy that could not be made.
+ *
+ * With `sequence: { hooks: 'parallel' }` there is no first one: all `beforeEach` begin at once, and those of the user would run before the
+ * copy is there. Then a hook that wraps the test makes the fixtures: it comes before all of them. Not always, as Vitest resets mocks
+ * and the state of `expect` between the two: what other fixtures have set up would be undone.
  */
-import { beforeEach, type RunnerTestCase, test } from 'vitest'
+import { aroundEach, beforeEach, inject, type RunnerTestCase, test } from 'vitest'
 
 const LONGEST_MS = 3_600_000
 
+if (inject('vitest-thaw')?.hooksAtOnce) aroundEach((run) => run(), LONGEST_MS)
 let afterFixtures: (task: RunnerTestCase) => void = () => {}
 beforeEach(({ task }) => afterFixtures(task), LONGEST_MS)
 // Not imported above: setup files are loaded side by side, and the user's must not get ahead with a hook of theirs.

@@ -35,6 +35,7 @@ export function thaw(options: ThawOptions = {}): Plugin {
         warmUpTimeoutMs: options.warmUpTimeoutMs ?? 120_000,
         root: project.config.root,
         project: project.name,
+        hooksAtOnce: project.config.sequence.hooks === 'parallel',
       })
     },
   }

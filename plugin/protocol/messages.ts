@@ -10,7 +10,7 @@
 import type { WireError } from './errors.js'
 
 /** Raised with every change: main process, workers and engine may be of different installations of the package. */
-export const PROTOCOL_VERSION = 2
+export const PROTOCOL_VERSION = 3
 
 interface Opening {
   readonly version: number
@@ -29,6 +29,8 @@ export interface ProjectRendezvous extends Rendezvous {
   readonly root: string
   /** Its name: environments and settings differ between projects, and so do fixtures. */
   readonly project: string
+  /** `sequence.hooks`: whether the hooks of a test begin at the same time. */
+  readonly hooksAtOnce: boolean
 }
 
 export interface EngineWanted extends Opening {

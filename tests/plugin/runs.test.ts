@@ -80,4 +80,19 @@ describe.each(VERSIONS)('%s', (version) => {
     expect({ exitCode, failed: tests.flatMap(({ failureMessages }) => failureMessages) }, text).toEqual({ exitCode: 0, failed: [] })
     expect(tests).toHaveLength(2)
   })
+
+  it.each(['stack', 'list', 'parallel'])('hooks of a test have its copy where their order is "%s"', async (order) => {
+    await using project = new OuterProject(version)
+    const { exitCode, text, tests } = await project.run('hooks-at-once', `--sequence.hooks=${order}`)
+    expect({ exitCode, failed: tests.filter(({ status }) => status !== 'passed') }, text).toEqual({ exitCode: 0, failed: [] })
+    expect(tests).toHaveLength(3)
+    expect(tests.map(({ meta }) => meta.thaw?.restores)).toEqual([1, 3, 1])
+  })
+
+  it('where they begin at once, one test whose copy cannot be made fails in each of its attempts, for that reason', async () => {
+    await using project = new OuterProject(version)
+    const { tests } = await project.run('tried-again', '--sequence.hooks=parallel')
+    expect(tests.map(({ status }) => status)).toEqual(['failed', 'passed'])
+    expect(tests.flatMap(({ failureMessages }) => failureMessages)).toEqual(Array(3).fill(expect.stringContaining('no seed data')))
+  })
 })
