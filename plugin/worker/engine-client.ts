@@ -22,8 +22,8 @@ const SOCK_CLOEXEC = 0o2000000
 
 export type Exit = { readonly code: number | null; readonly signal: number | null }
 type Answer<Name extends CallName> = Calls[Name]['reply'] & { readonly descriptors: readonly number[] }
-interface Pending {
-  resolve(answer: object): void
+interface Pending<Value = object> {
+  resolve(value: Value): void
   reject(error: Error): void
 }
 
@@ -33,7 +33,8 @@ export class EngineClient {
   readonly #socket: Socket
   readonly #descriptors: Socket
   readonly #pending = new Map<number, Pending>()
-  readonly #exits = new Map<number, Exit | ((exit: Exit) => void)>()
+  readonly #exits = new Map<number, Exit>()
+  readonly #awaitedExits = new Map<number, Pending<Exit>>()
   #lastId = 0
   #closed: Error | undefined
 
@@ -80,11 +81,12 @@ export class EngineClient {
     return (await answer) as Answer<Name>
   }
 
-  /** How a process that this worker started has ended, when it has. */
-  exitOf(process: number): Promise<Exit> {
+  /** How a process that this worker started has ended, when it has. Rejects when the engine has ended. */
+  async exitOf(process: number): Promise<Exit> {
     const known = this.#exits.get(process)
-    if (known && typeof known !== 'function') return Promise.resolve(known)
-    return new Promise((resolve) => this.#exits.set(process, resolve))
+    if (known) return known
+    if (this.#closed) throw this.#closed
+    return new Promise((resolve, reject) => this.#awaitedExits.set(process, { resolve, reject }))
   }
 
   #read(reply: Reply): void {
@@ -103,11 +105,10 @@ export class EngineClient {
       case 'failed':
         this.#take(reply.id)?.reject(fromWire(reply.error))
         break
-      case 'exited': {
-        const waiting = this.#exits.get(reply.process)
+      case 'exited':
         this.#exits.set(reply.process, reply)
-        if (typeof waiting === 'function') waiting(reply)
-      }
+        this.#awaitedExits.get(reply.process)?.resolve(reply)
+        this.#awaitedExits.delete(reply.process)
     }
     if (this.#pending.size === 0) this.#socket.unref()
   }
@@ -122,8 +123,10 @@ export class EngineClient {
     this.#closed = error
     this.#descriptors.destroy()
     this.#welcomed.reject(error)
-    for (const pending of this.#pending.values()) pending.reject(error)
-    this.#pending.clear()
+    for (const waiting of [this.#pending, this.#awaitedExits]) {
+      for (const { reject } of waiting.values()) reject(error)
+      waiting.clear()
+    }
   }
 }
 

@@ -86,7 +86,7 @@ async function becomesReady(
     const fail = (how: string): void => {
       reject(new FixtureError('THAW_NOT_READY', `\`${what}\` ${how}.${printed(outputs)}`))
     }
-    void exited.then((exit) => fail(`ended before it was ready, ${describeExit(exit)}; it is ready when ${describeReady(ready)}`))
+    exited.then((exit) => fail(`ended before it was ready, ${describeExit(exit)}; it is ready when ${describeReady(ready)}`), reject)
     timer = setTimeout(() => fail(`was not ready after ${timeoutMs} ms: it is ready when ${describeReady(ready)}`), timeoutMs)
   })
   try {

@@ -66,6 +66,20 @@ describe.each(VERSIONS)('%s', (version) => {
     expect(await project.leftovers(1000)).toEqual([])
   })
 
+  it('the engine is killed in a warm-up that waits for output: that ends at once', async () => {
+    await using project = new OuterProject(version)
+    const run = project.start('never-prints')
+    await until(() => project.read('started'))
+    const killedAt = performance.now()
+    process.kill((project.processes().find(isEngine) as OuterProcess).pid, 'SIGKILL')
+    const { all } = await run
+    expect(performance.now() - killedAt, all).toBeLessThan(15_000)
+    expect(project.tests().flatMap(({ failureMessages }) => failureMessages)).toEqual([
+      expect.stringContaining('EngineError: The engine that keeps snapshots has ended'),
+    ])
+    expect(await project.leftovers(1000)).toEqual([])
+  })
+
   it('a test is given up while it waits for its copy: the copy that comes later is taken down', async () => {
     await using project = new OuterProject(version)
     const run = project.start('given-up')
