@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import type { Plugin, ViteUserConfig } from 'vitest/config'
 import type { Vitest } from 'vitest/node'
 import { EditsReporter } from './edits.js'
+import { checkTimeout, isLimit } from '../timeout.js'
 import type { ThawOptions } from './options.js'
 import { Run } from './run.js'
 import { SummaryReporter } from './summary.js'
@@ -16,8 +17,11 @@ const runs = new WeakMap<Vitest, Promise<Run>>()
  * The Vitest plugin: `export default defineConfig({ plugins: [thaw()] })`.
  *
  * It starts nothing by itself. The process that keeps snapshots is started when the first test needs one, and ends with Vitest.
+ *
+ * @throws {FixtureError} `THAW_TIMEOUT` for a time that no timer can have
  */
-export function thaw(options: ThawOptions = {}): Plugin {
+export function thaw({ warmUpTimeoutMs = 120_000 }: ThawOptions = {}): Plugin {
+  checkTimeout('thaw({ warmUpTimeoutMs })', warmUpTimeoutMs)
   return {
     name: 'vitest-thaw',
     config: reloadSetupFile,
@@ -32,7 +36,8 @@ export function thaw(options: ThawOptions = {}): Plugin {
       if (!project.config.setupFiles.includes(SETUP_FILE)) project.config.setupFiles.unshift(SETUP_FILE)
       project.provide('vitest-thaw', {
         ...(await run).rendezvous,
-        warmUpTimeoutMs: options.warmUpTimeoutMs ?? 120_000,
+        // Infinity does not come through: what is provided travels as JSON.
+        warmUpTimeoutMs: isLimit(warmUpTimeoutMs) ? warmUpTimeoutMs : 0,
         root: project.config.root,
         project: project.name,
         hooksAtOnce: project.config.sequence.hooks === 'parallel',

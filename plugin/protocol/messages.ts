@@ -24,6 +24,7 @@ export interface Rendezvous extends Opening {
 
 /** The same, as the workers of one project get it. */
 export interface ProjectRendezvous extends Rendezvous {
+  /** 0 is no limit. */
   readonly warmUpTimeoutMs: number
   /** Folder of the project, in which its fixtures' commands run. */
   readonly root: string

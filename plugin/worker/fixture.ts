@@ -1,4 +1,5 @@
 import { FixtureError } from '../errors.js'
+import { checkTimeout } from '../timeout.js'
 import type { Start } from './start.js'
 
 /** What a warm-up gets. */
@@ -9,7 +10,7 @@ export interface WarmUpTools {
 export type WarmUp<Value> = (tools: WarmUpTools) => Value | Promise<Value>
 
 export interface FixtureOptions {
-  /** How long the warm-up may take in all, in milliseconds. Default: the plugin's `warmUpTimeoutMs`. */
+  /** How long the warm-up may take in all, in milliseconds; `0` or `Infinity` is no limit. Default: the plugin's `warmUpTimeoutMs`. */
   readonly warmUpTimeoutMs?: number
 }
 
@@ -28,6 +29,8 @@ const RESERVED = new Set(['task', 'signal', 'expect', 'skip', 'annotate', 'bench
 /**
  * Defines a fixture by what makes it ready: `warmUp` starts a server, seeds it, and returns what tests want to know, which has to be
  * something that can be cloned. It runs once per run, in the first worker that needs it; each test then gets a copy of what was started.
+ *
+ * @throws {FixtureError} `THAW_NAME_RESERVED`, or `THAW_TIMEOUT` for a time that no timer can have
  */
 export function defineFixture<const Name extends string, Value = void>(
   name: Name,
@@ -39,6 +42,7 @@ export function defineFixture<const Name extends string, Value = void>(
   if (typeof warmUp !== 'function') throw new TypeError(`defineFixture('${name}', warmUp): warmUp is a function that starts something.`)
   if (RESERVED.has(name))
     throw new FixtureError('THAW_NAME_RESERVED', `A fixture cannot be called "${name}": tests have something of that name already.`)
+  checkTimeout(`defineFixture('${name}', …, { warmUpTimeoutMs })`, options.warmUpTimeoutMs)
   const here: { stack?: string } = {}
   Error.captureStackTrace(here, defineFixture)
   return { name, warmUp, options, definedAt: here.stack?.split('\n').slice(1).join('\n') ?? '' }

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import { resolve } from 'node:path'
 import { FixtureError } from '../errors.js'
+import { checkTimeout, isLimit } from '../timeout.js'
 import type { PlaceId } from '../protocol/messages.js'
 import type { EngineClient, Exit } from './engine-client.js'
 import type { Network } from './network.js'
@@ -11,7 +12,10 @@ import { describeReady, type Ready, untilReady } from './ready.js'
 export interface StartOptions {
   /** When `start` returns. Default: as soon as the command runs. */
   readonly ready?: Ready
-  /** @default 60_000 */
+  /**
+   * How long it may take until it is ready, in milliseconds; `0` or `Infinity` is no limit but that of the warm-up.
+   * @default 60_000
+   */
   readonly readyTimeoutMs?: number
   /** Relative to the project's root, which is the default. */
   readonly cwd?: string
@@ -40,6 +44,7 @@ const SHOWN_LINES = 20
 /** `start` for the warm-up that runs in `place`. */
 export function startIn(place: PlaceId, engine: EngineClient, network: Network, outputs: Output[]): Start {
   return async (command, args = [], options = {}) => {
+    checkTimeout(`start('${command}', …, { readyTimeoutMs })`, options.readyTimeoutMs)
     const { process: number, descriptors } = await engine.call('start', {
       place,
       command,
@@ -87,6 +92,7 @@ async function becomesReady(
       reject(new FixtureError('THAW_NOT_READY', `\`${what}\` ${how}.${printed(outputs)}`))
     }
     exited.then((exit) => fail(`ended before it was ready, ${describeExit(exit)}; it is ready when ${describeReady(ready)}`), reject)
+    if (!isLimit(timeoutMs)) return
     timer = setTimeout(() => fail(`was not ready after ${timeoutMs} ms: it is ready when ${describeReady(ready)}`), timeoutMs)
   })
   try {
