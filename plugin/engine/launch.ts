@@ -1,3 +1,4 @@
+import { closeSync } from 'node:fs'
 import type { Checkpoint, ExitStatus, Image, Sandbox, StartedProcess, Template } from '../../core/index.js'
 import { checkpoint, closeCheckpointPool } from '../../core/index.js'
 import { FixtureError } from '../errors.js'
@@ -32,6 +33,8 @@ export class Launch {
   #settle!: (outcome: LaunchOutcome) => void
   readonly #startedAt = performance.now()
   readonly #processes: StartedProcess[] = []
+  /** Of the output of its processes. A worker that is killed while the snapshot is made would leave them with broken pipes, in every copy. */
+  readonly #readers: number[] = []
   #sandbox: Promise<Sandbox> | undefined
   #phase: 'open' | 'finishing' | 'over' = 'open'
 
@@ -56,6 +59,7 @@ export class Launch {
       const { command: program, args, cwd, env } = command
       const process = await sandbox.start(program, args, { cwd, env, stdio: pipes.stdio })
       this.#processes.push(process)
+      if (this.#phase === 'open') this.#readers.push(...pipes.openReaders())
       return { number: ++lastProcess, exited: process.exited, output: pipes.takeReaders() }
     } finally {
       pipes.close()
@@ -96,6 +100,8 @@ export class Launch {
       // Its thread is still at it, and the next checkpoint must not wait for that.
       if (error instanceof FixtureError && error.code === 'THAW_STUCK') void closeCheckpointPool().catch(() => {})
       throw error
+    } finally {
+      this.#closeReaders()
     }
   }
 
@@ -115,9 +121,14 @@ export class Launch {
     if (this.#phase === 'open') this.#end({ type: 'abandoned' })
   }
 
+  #closeReaders(): void {
+    for (const fd of this.#readers.splice(0)) closeSync(fd)
+  }
+
   #end(outcome: LaunchOutcome): void {
     if (this.#phase === 'over') return
     this.#phase = 'over'
+    this.#closeReaders()
     const gone = this.#sandbox?.then((sandbox) => sandbox[Symbol.asyncDispose]()).catch(() => {})
     // What is in a snapshot has ended already.
     if (gone !== undefined && outcome.type !== 'warm') leaves(gone)

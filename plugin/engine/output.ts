@@ -1,5 +1,5 @@
 /** Standard streams for what runs in a sandbox: input is empty, output goes into pipes that a worker reads. */
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, constants, openSync } from 'node:fs'
 import { native } from '../../native/index.js'
 
 const O_CLOEXEC = 0o2000000
@@ -11,6 +11,8 @@ export interface OutputPipes {
   closeWriters(): void
   /** The reading ends of stdout and stderr, which then belong to the caller. */
   takeReaders(): readonly number[]
+  /** Other reading ends of the same pipes, which belong to the caller. */
+  openReaders(): readonly number[]
   /** Closes whatever nobody has taken. */
   close(): void
 }
@@ -34,6 +36,7 @@ export function openOutputPipes(): OutputPipes {
     stdio: [input, stdoutWriter, stderrWriter],
     closeWriters,
     takeReaders,
+    openReaders: () => readers.map((fd) => openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK)),
     close: () => {
       closeWriters()
       for (const fd of takeReaders()) closeSync(fd)

@@ -1,10 +1,13 @@
 /** A warm-up whose snapshot cannot be used leaves nothing behind in the engine, which lives on in watch mode. */
-import { closeSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
+import { once } from 'node:events'
+import { closeSync, constants, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
+import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, expect, it, vi } from 'vitest'
 import { closeCheckpointPool, Image } from '../../dist/core/index.js'
+import type { Client } from '../../dist/plugin/engine/client.js'
 import { Hosts } from '../../dist/plugin/engine/hosts.js'
 import { Launch } from '../../dist/plugin/engine/launch.js'
 
@@ -14,11 +17,12 @@ afterAll(async () => {
   await closeCheckpointPool()
 })
 
-function filesInMemory(): string[] {
+/** Descriptors of this process: files in memory are `/memfd:`, pipes `pipe:`. */
+function openOf(kind: string): string[] {
   return readdirSync('/proc/self/fd').flatMap((fd) => {
     try {
       const path = readlinkSync(`/proc/self/fd/${fd}`)
-      return path.startsWith('/memfd:') ? [path] : []
+      return path.startsWith(kind) ? [path] : []
     } catch {
       return [] // the folder's own
     }
@@ -34,6 +38,39 @@ function templates(host: number): number[] {
     .filter((pid) => pid !== host)
 }
 
+/** What comes through a pipe first. */
+async function firstOf(fd: number): Promise<string> {
+  const socket = new Socket({ fd, readable: true, writable: false })
+  const [chunk] = (await once(socket, 'data')) as [Buffer]
+  socket.destroy()
+  return chunk.toString()
+}
+
+it('a worker that is gone while the snapshot is made leaves copies that can print', async () => {
+  const hosts = new Hosts()
+  await using host = await hosts.current()
+  const launch = new Launch('alone', hosts)
+  // A shell that prints into a broken pipe is killed, or ends with an error.
+  const script = 'while sleep 0.02; do echo alive; echo alive >&2; done'
+  const { output } = await launch.start({ command: 'sh', args: ['-c', script], cwd: folder, env: { PATH: process.env.PATH ?? '' } })
+  await Promise.all(output.map(async (fd) => firstOf(openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK))))
+  const pipes = output.map((fd) => readlinkSync(`/proc/self/fd/${fd}`))
+  const finished = launch.finish('')
+  for (const fd of output) closeSync(fd)
+  launch.leave()
+  await finished
+  expect(openOf('pipe:').filter((pipe) => pipes.includes(pipe))).toEqual([])
+  const outcome = await launch.outcome
+  if (outcome.type !== 'warm') throw new Error(`it is ${outcome.type}`)
+  for (let copies = 0; copies < 2; copies++) {
+    const copy = await outcome.pool.take({ gone: new AbortController().signal } as Client, 0)
+    expect(await Promise.all(copy.takeOutput().map(firstOf))).toEqual(Array(2).fill(expect.stringMatching(/^(alive\n)+$/)))
+    copy.leave()
+  }
+  await outcome.pool.dispose()
+  expect(host.isGone).toBe(false)
+})
+
 /** `lost` is a file that the fixture needs, and that goes between its checkpoint and the loading of that. */
 it.each([
   ['a snapshot that cannot be loaded', (lost: string) => ['cp "$(command -v sleep)" "$1"; exec "$1" 100', lost]],
@@ -41,7 +78,7 @@ it.each([
 ] as const)('%s', async (_, program) => {
   const hosts = new Hosts()
   await using host = await hosts.current()
-  const before = { files: filesInMemory(), templates: templates(host.pid) }
+  const before = { files: openOf('/memfd:'), templates: templates(host.pid) }
   const lost = join(folder, 'lost')
   const launch = new Launch('lost', hosts)
   const env = { PATH: process.env.PATH ?? '' }
@@ -56,5 +93,5 @@ it.each([
   await expect(launch.finish('')).rejects.toThrow(lost)
   expect((await launch.outcome).type).toBe('failed')
   for (const fd of output) closeSync(fd)
-  expect({ files: filesInMemory(), templates: templates(host.pid) }).toEqual(before)
+  expect({ files: openOf('/memfd:'), templates: templates(host.pid) }).toEqual(before)
 })
