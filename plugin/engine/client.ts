@@ -19,6 +19,8 @@ const PAUSE_MS = 5
 interface Answer<Name extends CallName> {
   readonly body: Calls[Name]['reply']
   readonly descriptors?: readonly number[]
+  /** The worker has not heard of it, and cannot give back what it was given. */
+  readonly undo?: () => void
 }
 type Handlers = { [Name in CallName]: (request: Calls[Name]['request']) => Promise<Answer<Name>> }
 
@@ -60,6 +62,7 @@ export class Client {
       if (descriptors.length > 0) sendDescriptors(native, this.#descriptors, descriptors)
       this.#reply({ type: 'done', id, body: answer.body, descriptors: descriptors.length })
     } catch (error) {
+      answer.undo?.()
       this.#reply({ type: 'failed', id, error: toWire(error) })
     } finally {
       for (const fd of descriptors) closeSync(fd)
@@ -74,9 +77,13 @@ export class Client {
         throw new FixtureError('THAW_WORKER_GONE', 'The worker is gone.')
       }
       this.#places.set(place.id, place)
+      const undo = (): void => {
+        this.#places.delete(place.id)
+        place.leave()
+      }
       return place.kind === 'launch'
-        ? { body: { type: 'warm-up', place: place.id } }
-        : { body: place.description, descriptors: place.takeOutput() }
+        ? { body: { type: 'warm-up', place: place.id }, undo }
+        : { body: place.description, descriptors: place.takeOutput(), undo }
     },
 
     start: async ({ place, ...command }) => {

@@ -10,15 +10,23 @@ import {
   type Calls,
   type DescriptorsHere,
   type Hello,
+  type PlaceId,
   PROTOCOL_VERSION,
   type Rendezvous,
   type Reply,
 } from '../protocol/messages.js'
+import { Limit } from './limit.js'
 import { askForEngine } from './rendezvous.js'
 
 const AF_UNIX = 1
 const SOCK_STREAM = 1
 const SOCK_CLOEXEC = 0o2000000
+
+/**
+ * A unix socket takes some 270 messages with descriptors until they are read, which is when this thread comes to it. That has to do for
+ * all copies of the worker, and for what else descriptors come with.
+ */
+const MAX_CONNECTS = 64
 
 export type Exit = { readonly code: number | null; readonly signal: number | null }
 type Answer<Name extends CallName> = Calls[Name]['reply'] & { readonly descriptors: readonly number[] }
@@ -35,6 +43,7 @@ export class EngineClient {
   readonly #pending = new Map<number, Pending>()
   readonly #exits = new Map<number, Exit>()
   readonly #awaitedExits = new Map<number, Pending<Exit>>()
+  readonly #connects = new Limit(MAX_CONNECTS)
   #lastId = 0
   #closed: Error | undefined
 
@@ -79,6 +88,12 @@ export class EngineClient {
     this.#socket.ref()
     writeFrame(this.#socket, { id, call, body })
     return (await answer) as Answer<Name>
+  }
+
+  /** A TCP connection to a port of the place: a descriptor of the caller's. */
+  async connect(place: PlaceId, port: number): Promise<number> {
+    const { descriptors } = await this.#connects.run(() => this.call('connect', { place, port }))
+    return descriptors[0] as number
   }
 
   /** How a process that this worker started has ended, when it has. Rejects when the engine has ended. */

@@ -21,8 +21,7 @@ export class Network {
 
   /** A TCP connection to `port` on the sandbox's loopback, already established. */
   async connect(port: number): Promise<Socket> {
-    const { descriptors } = await this.#engine.call('connect', { place: this.#place, port })
-    const socket = new Socket({ fd: descriptors[0] as number })
+    const socket = new Socket({ fd: await this.#engine.connect(this.#place, port) })
     this.#sockets.add(socket)
     socket.on('close', () => this.#sockets.delete(socket))
     return socket

@@ -38,6 +38,14 @@ describe.each(VERSIONS)('%s', (version) => {
     expect(await project.leftovers(1000)).toEqual([])
   })
 
+  it('hundreds of connections at once', async () => {
+    await using project = new OuterProject(version)
+    const { exitCode, text, tests } = await project.run('connections')
+    expect({ exitCode, failed: tests.flatMap(({ failureMessages }) => failureMessages) }, text).toEqual({ exitCode: 0, failed: [] })
+    expect(tests).toHaveLength(3)
+    expect(await project.leftovers(1000)).toEqual([])
+  })
+
   it('each project has fixtures of its own', async () => {
     await using project = new OuterProject(version)
     const { exitCode, text, tests } = await project.run('--config=projects.config.ts')
