@@ -10,7 +10,7 @@
  * copy is there. Then a hook that wraps the test makes the fixtures: it comes before all of them. Not always, as Vitest resets mocks
  * and the state of `expect` between the two: what other fixtures have set up would be undone.
  */
-import { aroundEach, beforeEach, inject, type RunnerTestCase, test } from 'vitest'
+import { afterAll, aroundEach, beforeEach, inject, type RunnerTestCase, test } from 'vitest'
 
 const LONGEST_MS = 3_600_000
 
@@ -18,11 +18,13 @@ if (inject('vitest-thaw')?.hooksAtOnce) aroundEach((run) => run(), LONGEST_MS)
 let afterFixtures: (task: RunnerTestCase) => void = () => {}
 beforeEach(({ task }) => afterFixtures(task), LONGEST_MS)
 // Not imported above: setup files are loaded side by side, and the user's must not get ahead with a hook of theirs.
-const [{ addWithSnapshot }, { endFailedAttempt, expectHook }] = await Promise.all([
+const [{ addWithSnapshot }, { endFailedAttempt, expectHook }, { closeLine }] = await Promise.all([
   import('./worker/with-snapshot.js'),
   import('./worker/attempt.js'),
+  import('./worker/line.js'),
 ])
 afterFixtures = endFailedAttempt
 expectHook()
+if (inject('vitest-thaw')?.globalsPerFile) afterAll(closeLine)
 // Once: without isolation, the same `test` serves many files.
 if (!('withSnapshot' in test)) addWithSnapshot(test)

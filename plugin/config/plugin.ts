@@ -40,6 +40,7 @@ export function thaw({ warmUpTimeoutMs = 120_000 }: ThawOptions = {}): Plugin {
         warmUpTimeoutMs: isLimit(warmUpTimeoutMs) ? warmUpTimeoutMs : 0,
         root: project.config.root,
         project: project.name,
+        globalsPerFile: project.config.pool.startsWith('vm'),
         hooksAtOnce: project.config.sequence.hooks === 'parallel',
       })
     },

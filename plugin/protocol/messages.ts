@@ -32,6 +32,8 @@ export interface ProjectRendezvous extends Rendezvous {
   readonly project: string
   /** `sequence.hooks`: whether the hooks of a test begin at the same time. */
   readonly hooksAtOnce: boolean
+  /** Pools that run files in `node:vm`: each file has a global object, and with it modules, of its own in a worker that lives on. */
+  readonly globalsPerFile: boolean
 }
 
 export interface EngineWanted extends Opening {

@@ -90,6 +90,11 @@ export class EngineClient {
     return (await answer) as Answer<Name>
   }
 
+  /** Once what was written is on its way. The engine takes down what this worker has of it. */
+  close(): void {
+    this.#socket.end()
+  }
+
   /** A TCP connection to a port of the place: a descriptor of the caller's. */
   async connect(place: PlaceId, port: number): Promise<number> {
     const { descriptors } = await this.#connects.run(() => this.call('connect', { place, port }))
@@ -160,9 +165,17 @@ function connectForDescriptors(native: Native, address: string): Socket {
   return socket
 }
 
-/** A fork whose Vitest has been killed would finish its test first: for nobody, and with a copy that is gone. */
+const ENDS_WITH_VITEST: unique symbol = Symbol.for('vitest-thaw.ends-with-vitest')
+
+/**
+ * A fork whose Vitest has been killed would finish its test first: for nobody, and with a copy that is gone. Once for all lines of the
+ * process, by a function of its own: one of ours would keep everything of the test file that it was made in.
+ */
 function endWithVitest(): void {
-  if (process.connected) process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'))
+  const marked = process as typeof process & { [ENDS_WITH_VITEST]?: true }
+  if (!process.connected || marked[ENDS_WITH_VITEST]) return
+  marked[ENDS_WITH_VITEST] = true
+  process.once('disconnect', process.kill.bind(process, process.pid, 'SIGKILL'))
 }
 
 function gone(cause?: unknown): EngineError {

@@ -26,7 +26,7 @@ class Line {
   }
 }
 
-/** The line of this worker, kept over test files, for which modules may be loaded anew. */
+/** The line of this worker, kept over test files, for which modules may be loaded anew; unless each has a global object of its own. */
 const kept = globalThis as typeof globalThis & { [KEY]?: Line }
 
 export function engineClient(): Promise<EngineClient> {
@@ -35,4 +35,14 @@ export function engineClient(): Promise<EngineClient> {
   const next = new Line(EngineClient.open(rendezvous()))
   kept[KEY] = next
   return next.opening
+}
+
+/** Called at the end of a file that takes its line with it: nobody could find that again. */
+export function closeLine(): void {
+  const line = kept[KEY]
+  delete kept[KEY]
+  void line?.opening.then(
+    (client) => client.close(),
+    () => {},
+  )
 }

@@ -38,6 +38,18 @@ describe.each(VERSIONS)('%s', (version) => {
     expect(await project.leftovers(1000)).toEqual([])
   })
 
+  it.each(['vmThreads', 'vmForks'])('pool %s: a worker has one line, whatever the number of its files', async (pool) => {
+    await using project = new OuterProject(version)
+    for (let file = 0; file < 12; file++)
+      writeFileSync(join(project.folder, `line-${file}.test.ts`), "import { looks } from './lines.ts'\nlooks()\n")
+    const { exitCode, text, tests } = await project.run('line-', `--pool=${pool}`, '--maxWorkers=1', '--vmMemoryLimit=4GB')
+    expect({ exitCode, failed: tests.flatMap(({ failureMessages }) => failureMessages) }, text).toEqual({ exitCode: 0, failed: [] })
+    expect(tests).toHaveLength(12)
+    expect(text).not.toContain('MaxListenersExceededWarning')
+    expect(project.read('warm-ups').trim().split('\n')).toHaveLength(1)
+    expect(await project.leftovers(1000)).toEqual([])
+  })
+
   it('hundreds of connections at once', async () => {
     await using project = new OuterProject(version)
     const { exitCode, text, tests } = await project.run('connections')
