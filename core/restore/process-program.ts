@@ -114,7 +114,7 @@ export class Processes {
     program.for('vDSO', () => this.#planning.vdso.emitRest(program, process.memory))
     if (index > 0) emitForkedSeals(program, process)
     // After its forks, which may map what is its executable then, and has to be theirs yet: the kernel replaces only one that is mapped nowhere.
-    program.for('layout', () => emitLayout(program, process.memory))
+    program.for('layout', () => emitLayout(program, process.memory, true))
     emitFreedKeys(program, keysOf(this.#planning.image), process.memory.protectionKeys)
     this.#groups.emit(program, member)
     this.#descriptors.place(program, index)

@@ -51,6 +51,8 @@ export function emitTemplate(program: Program, planning: Planning, handover: big
   }
   emitRootMemory(program, planning, root.memory)
   program.for('vDSO', () => vdso.emitPlaced(program, vdso.placesAside, root.memory))
+  // Without the executable, which each process replaces itself: the words and the environment that ps shows of the template.
+  program.for('layout', () => emitLayout(program, root.memory, false))
   program.for('seals', () => {
     for (const mapping of mappedOf(root.memory)) emitSeal(program, mapping)
   })
@@ -190,10 +192,13 @@ function emitProtections(program: Program, mapped: readonly Mapping[], memory: M
   })
 }
 
-/** struct prctl_mm_map (linux/prctl.h). Until then the executable is the template's, of which nothing is mapped any more: else the kernel refuses (EBUSY). */
-export function emitLayout(program: Program, { layout, auxv, executable }: MemoryModel): void {
+/**
+ * struct prctl_mm_map (linux/prctl.h). @param withExecutable until then it is the template's, of which nothing is mapped any more: else the kernel
+ * refuses (EBUSY)
+ */
+export function emitLayout(program: Program, { layout, auxv, executable }: MemoryModel, withExecutable: boolean): void {
   const { bundle } = program
-  const exe = openByPath(program, executable.path)
+  const exe = withExecutable ? openByPath(program, executable.path) : -1
   const { startCode, endCode, startData, endData, startBrk, brk, startStack, argStart, argEnd, envStart, envEnd } = layout
   const auxvAddress = bundle.bytes(auxv)
   const map = bundle.words(
@@ -214,5 +219,5 @@ export function emitLayout(program: Program, { layout, auxv, executable }: Memor
   program.store(map + 96n, auxv.length, 4)
   program.store(map + 100n, exe, 4)
   program.call('prctl', [PR_SET_MM, PR_SET_MM_MAP, map, 104, 0])
-  program.call('close', [exe])
+  if (typeof exe !== 'number') program.call('close', [exe])
 }

@@ -61,16 +61,16 @@ it('a copy whose answer cannot be sent is taken down', async () => {
   const { place } = (acquired as { body: { place: number } }).body
   await ask('start', { place, command: 'sleep', args: [argument], cwd: '/', env: { PATH: process.env.PATH ?? '' } })
   await ask('warmed', { place, value: '' })
-  // The copy that stands by.
+  // The template, and the copy that stands by.
   const before = running(argument)
-  expect(before).toHaveLength(1)
+  expect(before).toHaveLength(2)
 
   const send = (): void => sendDescriptors(native, descriptors.engine, [0])
   expect(() => {
     for (;;) send()
   }).toThrow('EAGAIN')
   expect(await ask('acquire', { fixture })).toMatchObject({ type: 'failed', error: { code: 'EAGAIN' } })
-  await vi.waitFor(() => expect(running(argument).filter((pid) => before.includes(pid))).toEqual([]), 5000)
+  await vi.waitFor(() => expect(running(argument).filter((pid) => before.includes(pid))).toHaveLength(1), 5000)
 
   engine.runStarted('something else')
   conversation.worker.destroy()
