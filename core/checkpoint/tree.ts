@@ -1,24 +1,23 @@
 /** Which processes a checkpoint takes, and what they are to each other. */
-import { closeSync, existsSync, readlinkSync } from 'node:fs'
+import { closeSync, existsSync } from 'node:fs'
 import { native } from '../../native/index.js'
-import type { SystemError } from '../../native/index.js'
-import { CheckpointError, ThawError, UnsupportedError } from '../errors.js'
+import { CheckpointError } from '../errors.js'
 import type { ZombieModel } from '../image/model.js'
-import { field, innermost, readStat, readStatus } from '../proc/status.js'
+import { field, readStat, readStatus } from '../proc/status.js'
 import { childrenOf, isOver, isZombie, treeBelow } from '../proc/tree.js'
 import type { SeenProcess } from '../resources/description.js'
-import { hasDumpedCore } from '../resources/ending.js'
 import { Refusals } from '../resources/refusal.js'
+import { isEnd } from './ends.js'
 import { giveUp } from './given-up.js'
 import { pause } from './pause.js'
 import { SeizedProcess } from './seize.js'
 import { RunQueueClocks } from './sleep.js'
 import { sharedTasks } from './survey-sharing.js'
 import { splitNamespaces } from './survey-split.js'
-import { refuseExitSignal, surveyProcess } from './survey.js'
+import { surveyProcess } from './survey.js'
 import type { Support } from '../resources/support.js'
-import { readName } from '../resources/task-name.js'
 import { refuseUserDispatch } from './user-dispatch.js'
+import { zombieOf } from './zombies.js'
 
 export const support: Support = {
   topic: 'task',
@@ -186,7 +185,7 @@ export class Tree implements Disposable {
     const zombies = this.processes.flatMap((parent) =>
       childrenOf(parent.pid)
         .filter((pid) => !this.#processes.has(pid) && isOver(pid))
-        .flatMap((pid) => refusals.gather(() => zombie(pid, parent)) ?? []),
+        .flatMap((pid) => refusals.gather(() => zombieOf(pid, parent)) ?? []),
     )
     refusals.throw()
     return zombies
@@ -201,55 +200,6 @@ export class Tree implements Disposable {
 function parentIn(processes: readonly SeenProcess[], pid: number): number {
   const parent = Number(field(readStatus(pid), 'PPid'))
   return processes.some((other) => other.pid === parent) ? parent : 0
-}
-
-const STAT_EXIT_CODE = 52 - 3
-
-/** Undefined when it was reaped meanwhile. */
-function zombie(pid: number, parent: SeenProcess): ZombieModel | undefined {
-  try {
-    return zombieThere(pid, parent)
-  } catch (error) {
-    if (isEnd(error)) return undefined
-    throw error
-  }
-}
-
-function zombieThere(pid: number, parent: SeenProcess): ZombieModel {
-  const status = readStatus(pid)
-  const name = field(status, 'Name')
-  if (!tellsStatus(pid))
-    throw new UnsupportedError(
-      'THAW_NO_PTRACE',
-      `Cannot checkpoint pid ${parent.pid} (${parent.name}): its child ${pid} (${name}) has ended and waits to be reaped, and this user is not told with which status, as it ran as another one. Run as root.`,
-      { pid },
-    )
-  const exit = Number(readStat(pid)[STAT_EXIT_CODE])
-  if (hasDumpedCore(exit))
-    throw new UnsupportedError(
-      'THAW_ZOMBIE_CORE',
-      `Cannot checkpoint pid ${parent.pid} (${parent.name}): its child ${pid} (${name}) has dumped core and waits to be reaped, which is not carried.`,
-      { pid },
-    )
-  refuseExitSignal(pid, name)
-  return {
-    pid: innermost(status, 'NSpid'),
-    parentPid: parent.innerPid,
-    groupId: innermost(status, 'NSpgid'),
-    sessionId: innermost(status, 'NSsid'),
-    name: readName(pid),
-    status: exit,
-  }
-}
-
-/** The kernel shows a status of 0 to who may not look at the process (fs/proc/array.c), which a link tells: a zombie's own leads nowhere. */
-function tellsStatus(pid: number): boolean {
-  try {
-    readlinkSync(`/proc/${pid}/cwd`)
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'EACCES'
-  }
-  return true
 }
 
 /** Processes whose threads all stand in ptrace-stop. */
@@ -292,10 +242,6 @@ export class SeizedTree {
     this.#processes.clear()
   }
 }
-
-const ENDS = ['THAW_NO_PROCESS', 'THAW_PROCESS_DIED']
-const isEnd = (error: unknown): boolean =>
-  error instanceof ThawError ? ENDS.includes(error.code) : ['ESRCH', 'ENOENT'].includes((error as SystemError).code)
 
 /** Whether a process has ended, zombie or not. */
 export const hasEnded = ({ pidfd }: SeenProcess): boolean => native.poll(pidfd, POLLIN, 0) !== 0
