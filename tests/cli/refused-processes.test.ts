@@ -1,5 +1,7 @@
 /** Processes that cannot be dumped: each is refused by name, goes on as before, and nothing is left of the attempt. */
-import { chmodSync, closeSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, closeSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
 import { native } from '../../dist/native/index.js'
@@ -79,6 +81,32 @@ const kernelThread = readdirSync('/proc')
 test.skipIf(kernelThread === undefined)('a kernel thread (this pid namespace shows some)', async () => {
   using folder = new Folder()
   expect(await refuses(folder, Number(kernelThread))).toMatchObject({ status: 3, code: 'THAW_KERNEL_THREAD' })
+})
+
+const SET_UID = '/usr/bin/su'
+const setsUid = existsSync('/usr/bin/python3') && existsSync(SET_UID) && (statSync(SET_UID).mode & 0o4000) !== 0
+
+test.skipIf(ordinary.length === 0 || !setsUid)('a zombie that ran as another user, whose status this one is not told', async () => {
+  using folder = new Folder()
+  const script = `import os, time
+os.closerange(3, 1024)
+pid = os.fork()
+if pid == 0: os.execv('${SET_UID}', ['su', '--no-such-option'])
+os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+open('${folder.file('waiting')}', 'w').close()
+time.sleep(1000)`
+  const [command = '', ...args] = [...ordinary, '/usr/bin/python3', '-c', script]
+  const child = spawn(command, args, { detached: true, stdio: 'ignore' })
+  try {
+    await eventually(() => folder.names.includes('waiting'))
+    const failure = await refuses(folder, child.pid ?? 0, { wrapper: ordinary })
+    expect(failure).toMatchObject({ status: 3, code: 'THAW_NO_PTRACE' })
+    expect(failure.message).toMatch(/its child \d+ \(su\) has ended/)
+    expect(await thaw(['dump', String(child.pid), '--images', folder.file('images'), '--leave-running'])).toMatchObject({ status: 0 })
+  } finally {
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  }
 })
 
 test('a process that is traced already', async () => {
