@@ -2,7 +2,7 @@
  * A look at a tree that runs: everything that can be seen of it is collected and thrown away, so that what is not carried is refused before the freeze, and
  * the code that runs in the freeze is compiled and warm by then.
  */
-import { ThawError, UnsupportedError } from '../errors.js'
+import { UnsupportedError } from '../errors.js'
 import { collectDescriptions, seeDescriptors, seenTree } from '../resources/descriptors.js'
 import { collectMemoryFiles } from '../resources/memory-files.js'
 import { Refusals } from '../resources/refusal.js'
@@ -12,6 +12,7 @@ import { collectSemaphores } from '../resources/sysv-semaphores.js'
 import { collectSegments } from '../resources/sysv-segment.js'
 import { refuseBeyondLimit } from '../restore/open-files.js'
 import type { CheckpointOptions } from './checkpoint.js'
+import { isOfWhatIsGone } from './ends.js'
 import type { GadgetPlace } from './lent-gadgets.js'
 import { PageFile } from './page-file.js'
 import { rehearseProcess } from './process.js'
@@ -41,10 +42,6 @@ export function rehearse(tree: Tree, options: CheckpointOptions): Rehearsed {
     }
   }
 }
-
-/** An error of a call on what was closed, or has ended or executed another program, since it was listed. */
-export const isOfWhatIsGone = (error: unknown): boolean =>
-  !(error instanceof ThawError) && ['ENOENT', 'ESRCH', 'ECHILD', 'EBADF', 'EIO'].includes((error as NodeJS.ErrnoException).code ?? '')
 
 const MOST_LOOKS = 5
 const MOST_ENDS = 64

@@ -38,7 +38,7 @@ const KINDS: readonly number[] = [S_IFREG, S_IFDIR, S_IFLNK, S_IFIFO, S_IFSOCK]
 const GONE: readonly string[] = ['ENOENT', 'ESRCH']
 
 /** Whether what a process sees there is a memory file system that this one does not see. */
-export function hasOwnShm(rootPath: string): boolean {
+function hasOwnShm(rootPath: string): boolean {
   const folder = rootPath + FOLDER
   try {
     return native.statPath(folder).device !== native.statPath(FOLDER).device && statfsSync(folder).type === TMPFS_MAGIC
