@@ -139,11 +139,13 @@ function readFrozen(
   const blobs: Uint8Array[] = []
   const contents: KeptContent[] = []
   const asked = new Asked()
+  const afterwards: (() => void)[] = []
   const given: Parameters<typeof seenTree>[2] = {
     options: { tcp: options.tcp ?? 'refuse' },
     frozen: true,
     keepContent: (content) => contents.push(content),
     askInside: (process, ask, order) => asked.add(process, ask, order),
+    afterwards: (act) => afterwards.push(act),
   }
   const tree = seenTree(processes, seen, given, blobs)
   step('descriptors')
@@ -157,6 +159,7 @@ function readFrozen(
     known = gadgets.get(process.pid) ?? known
     return collectProcess(process, seized.of(process.pid), collection, known, step)
   })
+  for (const act of afterwards) act()
   step('shared memory')
   const shared = collection.sharedMemories.collect(pageFile, collection.end)
   step('pages')

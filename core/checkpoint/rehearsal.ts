@@ -47,7 +47,7 @@ const MOST_LOOKS = 5
 const MOST_ENDS = 64
 
 /** Of a running tree, only what can be refused is of interest. */
-const unasked = { frozen: false, keepContent: () => undefined, askInside: () => undefined } as const
+const unasked = { frozen: false, keepContent: () => undefined, askInside: () => undefined, afterwards: () => undefined } as const
 
 /** @param last what is refused now is told: all of it */
 function look(surveyed: Tree, options: CheckpointOptions, last: boolean): Rehearsed {

@@ -36,6 +36,7 @@ const telling: readonly (readonly [field: string, describe: Describe])[] = [
   ['mask', (value) => `mask 0x${(value as bigint).toString(16)}`],
   ['items', counted('item', 'items')],
   ['watches', counted('watch', 'watches')],
+  ['events', counted('unread event', 'unread events')],
   ['chunks', (value) => `holds ${bytes((value as { data: Uint8Array }[]).reduce((sum, { data }) => sum + data.length, 0))}`],
   ['received', (value) => `${bytes((value as Uint8Array).length)} to read`],
   ['unread', (value) => `${bytes((value as Uint8Array).length)} to read`],

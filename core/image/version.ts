@@ -1,2 +1,2 @@
 /** Version of the image format: images of another version are refused. */
-export const IMAGE_VERSION = 4
+export const IMAGE_VERSION = 5

@@ -108,6 +108,8 @@ export interface SeenTree {
   keepContent(content: KeptContent): void
   /** Has a process itself ask what it alone can tell, such as pids by its own pid namespace. Answers come before the thaw; `last` for what would change other answers. */
   askInside(process: SeenProcess, ask: AskInside, order?: 'last'): void
+  /** Has something done when all processes were asked, still before the thaw: what would change answers of any of them. */
+  afterwards(act: () => void): void
 }
 
 /** What a kind may use while it emits. All operations go into the program of the process that opens the tree's descriptions. */

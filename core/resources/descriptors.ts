@@ -159,7 +159,7 @@ function look(
 export function seenTree(
   processes: readonly SeenProcess[],
   seen: SeenDescriptors,
-  given: Pick<SeenTree, 'init' | 'options' | 'frozen' | 'keepContent' | 'askInside'>,
+  given: Pick<SeenTree, 'init' | 'options' | 'frozen' | 'keepContent' | 'askInside' | 'afterwards'>,
   blobs: Uint8Array[],
 ): SeenTree {
   return {

@@ -19,6 +19,7 @@ export class OwnTree implements Disposable {
       frozen: options.frozen ?? true,
       keepContent: () => undefined,
       askInside: () => undefined,
+      afterwards: () => undefined,
     } as const
     this.tree = seenTree([this.process], this.#seen, given, [])
   }
