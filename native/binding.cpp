@@ -24,6 +24,7 @@ static void add_tables(Napi::Object exports) {
 
 static void add_trace(Exports exports) {
   exports.add<seize>("seize");
+  exports.add<seize_another>("seizeAnother");
   exports.add<interrupt>("interrupt");
   exports.add<[](Pid tid, std::optional<bool> nohang) { return wait(tid, nohang.value_or(false)); }>("wait");
   exports.add<[](Pid tid, std::optional<int> signal) { resume(tid, signal.value_or(0)); }>("resume");

@@ -103,6 +103,8 @@ export interface Native {
   // --- ptrace ------------------------------------------------------------------------------------------------------
   /** PTRACE_SEIZE with PTRACE_O_TRACESYSGOOD. The task runs on until `interrupt`. */
   seize(tid: number): void
+  /** The same of a thread of a process of which others are seized already, and which may be killing them (execve(2)). */
+  seizeAnother(pid: number, tid: number): void
   /** PTRACE_INTERRUPT. */
   interrupt(tid: number): void
   /** waitpid(tid, __WALL). With `nohang` null when there is nothing to report. */

@@ -98,7 +98,8 @@ export class SeizedProcess {
 
   #seizeThread(tid: number): void {
     try {
-      native.seize(tid)
+      if (this.tids.length === 0) native.seize(tid)
+      else native.seizeAnother(this.pid, tid)
     } catch (cause) {
       const error = cause as SystemError
       const ended = error.code === 'ESRCH' || hasEnded(this.pid, tid)
@@ -124,11 +125,16 @@ export class SeizedProcess {
   /** What does not stop cannot be let go either, before this thread ends. */
   #stopOf(tid: number): number | undefined {
     try {
-      return stopOf(tid)
+      return stopOf(tid, () => this.#seeEnds(tid))
     } catch (error) {
       this.tids.splice(this.tids.indexOf(tid), 1)
       throw error
     }
+  }
+
+  /** Of threads that another one has killed (execve(2)), and waits for: until their tracer has seen their end. */
+  #seeEnds(waiting: number): void {
+    for (const tid of this.tids) if (tid !== waiting && tid !== this.pid && hasEnded(this.pid, tid)) native.wait(tid, true)
   }
 
   #noteStop(tid: number, noted: Noted): void {
@@ -164,7 +170,7 @@ export class SeizedProcess {
         native.detach(tid)
       } catch (error) {
         if ((error as SystemError).code !== 'ESRCH') throw error
-        awaitDeath(tid)
+        letGo(tid)
       }
     }
     this.tids.length = 0
@@ -172,22 +178,33 @@ export class SeizedProcess {
 }
 
 /**
- * A traced task that is not stopped was killed. It stays a zombie, which its pid namespace cannot end with, until its tracer has seen its end: of a leader
- * the end of the whole process, unless it has ended alone, and the others go on.
+ * A traced task that is not stopped was killed, or has just been attached to as another thread, and executed another program. The one stays a zombie, which
+ * its pid namespace cannot end with, until its tracer has seen its end: of a leader the end of the whole process, unless it has ended alone, and the
+ * others go on. The other one stops as any does.
  */
-function awaitDeath(tid: number): void {
+function letGo(tid: number): void {
   const until = native.clockGettime(CLOCK_MONOTONIC) + TO_STOP_NS
   try {
+    unlessGone(() => native.interrupt(tid))
     for (let looks = 0; ; looks++) {
       const status = native.wait(tid, true)
-      if (status !== null && status.kind !== 'stopped') return
-      if (looks < LOOKS_WITHOUT_PAUSE) native.syscall('sched_yield', [])
+      if (status?.kind === 'stopped') unlessGone(() => native.detach(tid, status.event === PTRACE_EVENT_STOP ? 0 : status.signal))
+      else if (status !== null) return
+      else if (looks < LOOKS_WITHOUT_PAUSE) native.syscall('sched_yield', [])
       // However long it takes to die: only who has ended, and is not told of, has ended alone.
       else if (native.clockGettime(CLOCK_MONOTONIC) > until && hasEnded(tid, tid)) return
       else pause(1)
     }
   } catch (error) {
     if ((error as SystemError).code !== 'ECHILD') throw error
+  }
+}
+
+function unlessGone(act: () => void): void {
+  try {
+    act()
+  } catch (error) {
+    if ((error as SystemError).code !== 'ESRCH') throw error
   }
 }
 
@@ -215,11 +232,12 @@ function isKernelWorker(pid: number, tid: number): boolean {
  * Waits until a task that was interrupted stands in the stop it was interrupted for, and passes on the signals that come first: a
  * signal that was about to be delivered is delivered. Undefined when the task died.
  *
+ * @param whileStuck done as long as it waits for something that nothing interrupts
  * @returns the signal by which its process is stopped (job control), SIGTRAP when it is not (ptrace(2))
  */
-export function stopOf(tid: number): number | undefined {
+export function stopOf(tid: number, whileStuck?: () => void): number | undefined {
   for (;;) {
-    const status = nextStatus(tid)
+    const status = nextStatus(tid, whileStuck)
     if (status?.kind !== 'stopped') return undefined
     if (status.event === PTRACE_EVENT_STOP) return status.signal
     native.resume(tid, status.signal)
@@ -230,7 +248,7 @@ export function stopOf(tid: number): number | undefined {
  * A task stops within microseconds, unless it waits for something that no signal ends, and for that it cannot be waited for long. Undefined
  * for a leader that has ended, which is not told before the end of its threads is.
  */
-function nextStatus(tid: number): WaitStatus | undefined {
+function nextStatus(tid: number, whileStuck?: () => void): WaitStatus | undefined {
   const until = native.clockGettime(CLOCK_MONOTONIC) + TO_STOP_NS
   for (let looks = 0; ; looks++) {
     const status = native.wait(tid, true)
@@ -240,7 +258,10 @@ function nextStatus(tid: number): WaitStatus | undefined {
       continue
     }
     if (hasEnded(tid, tid)) return native.wait(tid, true) ?? undefined
-    if (native.clockGettime(CLOCK_MONOTONIC) > until && stateOf(tid) === 'D') throw cannotStop(tid)
+    if (stateOf(tid) === 'D') {
+      if (native.clockGettime(CLOCK_MONOTONIC) > until) throw cannotStop(tid)
+      whileStuck?.()
+    }
     pause(1)
   }
 }

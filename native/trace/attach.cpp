@@ -10,11 +10,17 @@
 #include <iterator>
 #include <string>
 
+#include "trace/reaper.hpp"
 #include "trace/request.hpp"
 
 namespace thaw {
 
 void seize(Pid tid) { ptrace_signal(PTRACE_SEIZE, "SEIZE", tid, PTRACE_O_TRACESYSGOOD); }
+
+void seize_another(Pid process, Pid tid) {
+  const Reaper reaper(process);
+  seize(tid);
+}
 
 void interrupt(Pid tid) { ptrace_signal(PTRACE_INTERRUPT, "INTERRUPT", tid, 0); }
 

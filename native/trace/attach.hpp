@@ -10,6 +10,11 @@ namespace thaw {
 
 /** PTRACE_SEIZE with PTRACE_O_TRACESYSGOOD, so that a syscall stop cannot be taken for a SIGTRAP. */
 void seize(Pid tid);
+/**
+ * The same of a thread of a process of which others are seized already. It may be in exec(2), which waits for the end of all of these, and lets nobody
+ * attach meanwhile.
+ */
+void seize_another(Pid process, Pid tid);
 void interrupt(Pid tid);
 void resume(Pid tid, int signal);
 /** PTRACE_LISTEN: the task stays in its group stop, and reports when SIGCONT ends it. */

@@ -8,6 +8,7 @@ import { FixtureProgram } from '../fixtures/program.ts'
 afterAll(closeCheckpointPool)
 
 const TIMES = 20
+const EXECUTIONS = 50
 /** Of fleeing.c: each has one process at a time, or two. */
 const CHAINS = 3
 
@@ -35,6 +36,18 @@ test('a tree whose processes start the next one and end, faster than they can be
     } catch (error) {
       expect(error).toMatchObject({ code: 'THAW_PROCESSES_FLEE' })
     }
+  }
+  expect(await program.check()).toEqual(['ok'])
+})
+
+test('a process whose threads execute its program anew is taken, or given up by name, and runs on', async () => {
+  await using program = await FixtureProgram.start('executing')
+  for (let i = 0; i < EXECUTIONS; i++) {
+    const error: unknown = await checkpoint(program.pid).then(
+      ({ image }) => image[Symbol.asyncDispose](),
+      (error: unknown) => error,
+    )
+    if (error !== undefined) expect(error).toMatchObject({ code: expect.stringMatching(/^THAW_/) })
   }
   expect(await program.check()).toEqual(['ok'])
 })
