@@ -10,7 +10,7 @@ import { afterAll, expect, test } from 'vitest'
 import { checkpoint, closeCheckpointPool } from '../../dist/core/index.js'
 import { childrenOf, isOver } from '../../dist/core/proc/tree.js'
 import { joinEvents, type InotifyEvent } from '../../dist/core/resources/inotify/event.js'
-import { inOrder } from '../../dist/core/resources/inotify/fill.js'
+import { inOrder } from '../../dist/core/resources/inotify/order.js'
 import { FixtureProgram } from '../fixtures/program.ts'
 
 const cli = new URL('../../dist/core/cli/main.js', import.meta.url).pathname

@@ -2,7 +2,7 @@
 import { native } from '../../../native/index.js'
 import type { Argument, Bundle } from '../../program/bundle.js'
 import type { Program } from '../../program/program.js'
-import { loop, unless, Variable } from '../pty/loops.js'
+import { loop, unless, Variable } from '../../program/loop.js'
 
 /** @typeParam R result of a call, which a later one may be given */
 export interface Calls<R> {
@@ -15,6 +15,9 @@ export interface Calls<R> {
   /** Reads so many bytes, and forgets them. */
   discard(fd: R, bytes: number): void
 }
+
+/** As the kernel takes it. */
+export const pathBytes = (path: string | Uint8Array): Uint8Array => Buffer.concat([Buffer.from(path), Uint8Array.of(0)])
 
 const READ_BYTES = 4080
 

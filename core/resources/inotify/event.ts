@@ -28,10 +28,15 @@ export const IN_IGNORED = 0x8000
 export const IN_DONT_FOLLOW = 0x0200_0000
 export const IN_ISDIR = 0x4000_0000
 
+/** _IOW('I', 0, __s32), since Linux 4.16, with CONFIG_CHECKPOINT_RESTORE: the number that the next watch gets. Takes it by value. */
+export const INOTIFY_IOC_SETNEXTWD = 0x4004_4900
+
 export const OVERFLOW: InotifyEvent = { descriptor: -1, mask: IN_Q_OVERFLOW, cookie: 0, name: new Uint8Array() }
 
 /** What happened, without whether it was to a folder. */
 export const kindOfEvent = ({ mask }: InotifyEvent): number => mask & ~IN_ISDIR
+
+export const isOfFolder = ({ mask }: InotifyEvent): boolean => (mask & IN_ISDIR) !== 0
 
 /** Bytes of an event without a name. A name, with the NUL behind it, is filled up to a multiple of that. */
 export const EVENT_BYTES = 16

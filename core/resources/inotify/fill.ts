@@ -6,12 +6,11 @@
  * it is full and has told of that (IN_Q_OVERFLOW) before. So it is first filled with noise until it overflows and emptied up to that one event;
  * then come noise again, and what is wanted, until it is full; the watches are taken away; and the noise, at the front, is read.
  */
-import { AT_FDCWD, O_CREAT, O_RDONLY, O_RDWR, O_WRONLY, S_IFREG } from '../open-flags.js'
+import { AT_FDCWD, O_RDONLY, O_WRONLY, S_IFREG } from '../open-flags.js'
+import { pathBytes } from './calls.js'
 import type { Calls } from './calls.js'
 import {
   EVENT_BYTES,
-  IN_ACCESS,
-  IN_ATTRIB,
   IN_CLOSE_NOWRITE,
   IN_CLOSE_WRITE,
   IN_CREATE,
@@ -19,89 +18,25 @@ import {
   IN_DELETE_SELF,
   IN_DONT_FOLLOW,
   IN_IGNORED,
-  IN_ISDIR,
-  IN_MODIFY,
   IN_MOVED_FROM,
   IN_MOVED_TO,
   IN_MOVE_SELF,
   IN_OPEN,
   IN_Q_OVERFLOW,
   IN_UNMOUNT,
-  isSameEvent,
+  INOTIFY_IOC_SETNEXTWD,
+  isOfFolder,
   kindOfEvent,
   OVERFLOW,
 } from './event.js'
 import type { InotifyEvent } from './event.js'
-
-/** _IOW('I', 0, __s32), since Linux 4.16, with CONFIG_CHECKPOINT_RESTORE: the number that the next watch gets. Takes it by value. */
-export const INOTIFY_IOC_SETNEXTWD = 0x4004_4900
+import { Noise, noiseBytes } from './noise.js'
+import { isHalfOf, ofEntries } from './order.js'
+import { timesFor } from './times.js'
 
 const AT_SYMLINK_NOFOLLOW = 0x100
 const AT_REMOVEDIR = 0x200
-const UTIME_NOW = 0x3fff_ffffn
-const UTIME_OMIT = 0x3fff_fffen
 const MODE = 0o700
-
-const happening: ReadonlySet<number> = new Set([
-  IN_ACCESS,
-  IN_MODIFY,
-  IN_ATTRIB,
-  IN_CLOSE_WRITE,
-  IN_CLOSE_NOWRITE,
-  IN_OPEN,
-  IN_MOVED_FROM,
-  IN_MOVED_TO,
-  IN_CREATE,
-  IN_DELETE,
-  IN_DELETE_SELF,
-  IN_MOVE_SELF,
-  IN_Q_OVERFLOW,
-  IN_IGNORED,
-])
-const ofEntries = IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE | IN_DELETE
-const ofWatched = IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED
-
-const isOfFolder = ({ mask }: InotifyEvent): boolean => (mask & IN_ISDIR) !== 0
-
-/** Whether an event can be made to happen. */
-export function canHappen(event: InotifyEvent): boolean {
-  const kind = kindOfEvent(event)
-  if (!happening.has(kind)) return false
-  const isNamed = event.name.length > 0
-  return (!isNamed || (kind & (ofWatched | IN_Q_OVERFLOW)) === 0) && (isNamed || (kind & ofEntries) === 0)
-}
-
-/** Whether the second happens along with the first: a folder, or file, that goes takes its watches with it, and a rename has two ends. */
-function isHalfOf(first: InotifyEvent, second: InotifyEvent): boolean {
-  const [kind, other] = [kindOfEvent(first), kindOfEvent(second)]
-  if (kind === IN_DELETE_SELF) return other === IN_IGNORED && first.descriptor === second.descriptor
-  return kind === IN_MOVED_FROM && other === IN_MOVED_TO && first.cookie === second.cookie && first.mask - kind === second.mask - other
-}
-
-/**
- * Events in the order in which they can be made to happen. What happens at once is told of at once: between its halves are at most events that
- * came at the same time, in no order. Like neighbours are one, as the kernel has it, and an overflow is told of once.
- */
-export function inOrder(events: readonly InotifyEvent[]): InotifyEvent[] {
-  const ordered: InotifyEvent[] = []
-  const taken = new Set<InotifyEvent>()
-  const add = (event: InotifyEvent): void => {
-    const previous = ordered.at(-1)
-    const isLike = previous !== undefined && kindOfEvent(event) !== IN_IGNORED && isSameEvent(previous, event)
-    if (!isLike) ordered.push(event)
-  }
-  events.forEach((event, i) => {
-    const kind = kindOfEvent(event)
-    if (taken.has(event) || (kind === IN_Q_OVERFLOW && ordered.some((other) => kindOfEvent(other) === IN_Q_OVERFLOW))) return
-    add(event)
-    if (kind !== IN_DELETE_SELF && kind !== IN_MOVED_FROM) return
-    const half = events.slice(i + 1).find((other) => isHalfOf(event, other))
-    if (half === undefined) return
-    taken.add(half)
-    add(half)
-  })
-  return ordered
-}
 
 /** What stands in for a file or folder that events tell of. */
 interface StandIn {
@@ -314,64 +249,4 @@ function isFolder([first, ...others]: readonly InotifyEvent[]): boolean {
 const QUIET = IN_UNMOUNT
 const LOOSE = 'loose'
 
-const pathBytes = (path: string | Uint8Array): Uint8Array => Buffer.concat([Buffer.from(path), Uint8Array.of(0)])
-
 const entryOf = ({ path }: StandIn, { name }: InotifyEvent): Uint8Array => Buffer.concat([Buffer.from(`${path}/`), name])
-
-const timesOf = (accessed: bigint, modified: bigint): Uint8Array => new Uint8Array(BigInt64Array.of(0n, accessed, 0n, modified).buffer)
-
-/** A change of one time of the two is what reading, or writing, comes to. */
-const times: ReadonlyMap<number, Uint8Array> = new Map([
-  [IN_ACCESS, timesOf(UTIME_NOW, UTIME_OMIT)],
-  [IN_MODIFY, timesOf(UTIME_OMIT, UTIME_NOW)],
-  [IN_ATTRIB, timesOf(UTIME_NOW, UTIME_NOW)],
-])
-
-const timesFor = (kind: number): Uint8Array => times.get(kind) ?? timesOf(UTIME_NOW, UTIME_NOW)
-
-/** By two: what is read in a watched folder is an event of both, and neither is like the one before, which would have it left out. */
-class Noise<R> {
-  readonly #calls: Calls<R>
-  readonly #queue: R
-  readonly #descriptor: number
-  readonly #file: R
-  readonly #byte = new Uint8Array(1)
-
-  /** @param descriptor a number that no watch has, nor the one behind it */
-  constructor(calls: Calls<R>, queue: R, descriptor: number) {
-    this.#calls = calls
-    this.#queue = queue
-    this.#descriptor = descriptor
-    calls.call('mkdirat', [AT_FDCWD, pathBytes(NOISE), MODE])
-    this.#file = calls.call('openat', [AT_FDCWD, pathBytes(NOISE_FILE), O_CREAT | O_RDWR, MODE])
-    calls.call('pwrite64', [this.#file, this.#byte, 1, 0])
-    calls.call('ioctl', [queue, INOTIFY_IOC_SETNEXTWD, descriptor])
-    calls.call('inotify_add_watch', [queue, pathBytes(NOISE), IN_ACCESS | IN_ATTRIB], descriptor)
-    calls.call('inotify_add_watch', [queue, pathBytes(NOISE_FILE), IN_ACCESS], descriptor + 1)
-  }
-
-  make(count: number): void {
-    this.#calls.repeat(Math.floor(count / 2), () => this.#read())
-    if (count % 2 === 1) this.#calls.call('utimensat', [AT_FDCWD, pathBytes(NOISE_FILE), timesFor(IN_ATTRIB), 0])
-  }
-
-  /** Until there is no room. @param room for how many events */
-  overflow(room: number): void {
-    this.#calls.repeat(Math.floor(room / 2) + 1, () => this.#read())
-  }
-
-  end(): void {
-    for (const descriptor of [this.#descriptor, this.#descriptor + 1]) this.#calls.call('inotify_rm_watch', [this.#queue, descriptor])
-    this.#calls.call('close', [this.#file])
-  }
-
-  #read(): void {
-    this.#calls.call('pread64', [this.#file, this.#byte, 1, 0], 1)
-  }
-}
-
-const NOISE = 'noise'
-const NOISE_FILE = 'noise/f'
-
-/** Of the first so many: the folder's with a name, the file's without. */
-const noiseBytes = (count: number): number => Math.floor(count / 2) * 3 * EVENT_BYTES + (count % 2) * 2 * EVENT_BYTES

@@ -2,7 +2,8 @@
 import type { Argument, Cell } from '../../program/bundle.js'
 import type { Program } from '../../program/program.js'
 import { settingsOf } from './data.js'
-import { awaitCount, awaitMore, countOf, loop, poll, POLLIN, POLLOUT, unless, Variable, writeAll } from './loops.js'
+import { loop, unless, Variable } from '../../program/loop.js'
+import { awaitCount, awaitMore, countOf, poll, POLLIN, POLLOUT, writeAll } from './loops.js'
 import type { Waiting } from './reading.js'
 import { END, ended, NEWLINE, REPRINT, reprinting, STOP, stoppableOnly, unlined, verbatim } from './termios.js'
 

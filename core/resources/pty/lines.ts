@@ -3,7 +3,7 @@ import type { Argument } from '../../program/bundle.js'
 import type { Program } from '../../program/program.js'
 import { settingsOf } from './data.js'
 import { LineReading, LINES_BYTES } from './line-reading.js'
-import { unless } from './loops.js'
+import { unless } from '../../program/loop.js'
 import type { Answer, Waiting } from './reading.js'
 import { Typist } from './typist.js'
 

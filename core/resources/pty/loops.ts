@@ -1,5 +1,6 @@
 /** Loops of programs that move data through a terminal. Its line discipline works in the background, so that what is written is there later. */
 import type { Argument, Cell } from '../../program/bundle.js'
+import { loop, unless, Variable } from '../../program/loop.js'
 import type { Expectation, Program } from '../../program/program.js'
 import { pollNow, sleepFor } from '../../program/waiting.js'
 
@@ -10,56 +11,6 @@ export const POLLOUT = 4
 const PAUSE_NS = 20_000
 /** Half a second or more. */
 const MOST_PAUSES = 10_000
-
-/** A number in memory, which a loop can change. */
-export class Variable {
-  readonly #program: Program
-  readonly #address: bigint
-
-  constructor(program: Program, value: Argument = 0) {
-    this.#program = program
-    this.#address = program.bundle.allocate(8)
-    this.set(value)
-  }
-
-  get(): Cell {
-    return this.#program.load(this.#address, 8)
-  }
-
-  set(value: Argument): void {
-    this.#program.store(this.#address, value, 8)
-  }
-
-  add(value: Argument): void {
-    this.set(this.#program.sum(this.get(), value))
-  }
-
-  subtract(value: Argument): void {
-    this.add(this.#program.product(value, -1))
-  }
-}
-
-/** Runs `turn` until it jumps to `done`. */
-export function loop(
-  program: Program,
-  turn: (done: () => void, unless: (how: 'equal' | 'less', left: Argument, right: Argument) => void) => void,
-): void {
-  const start = program.here
-  const ends: ReturnType<Program['jump']>[] = []
-  turn(
-    () => ends.push(program.jump(0)),
-    (how, left, right) => ends.push(program.jump(0, how, left, right)),
-  )
-  program.jump(start)
-  for (const end of ends) end.target = program.here
-}
-
-/** What `build` emits is done only if the comparison does not hold. */
-export function unless(program: Program, how: 'equal' | 'less' | 'not-equal', left: Argument, right: Argument, build: () => void): void {
-  const skipped = program.jump(0, how, left, right)
-  build()
-  skipped.target = program.here
-}
 
 export function pause(program: Program, ns: number = PAUSE_NS): void {
   sleepFor(program, ns)

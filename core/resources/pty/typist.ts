@@ -5,7 +5,8 @@
 import type { Argument } from '../../program/bundle.js'
 import type { Program } from '../../program/program.js'
 import { emitNext, settingsOf, SPECIAL } from './data.js'
-import { awaitStop, loop, pause, poll, POLLIN, unless, Variable, writeAll } from './loops.js'
+import { loop, unless, Variable } from '../../program/loop.js'
+import { awaitStop, pause, poll, POLLIN, writeAll } from './loops.js'
 import { END, NEWLINE, NEXT, started, STOP, stoppable } from './termios.js'
 
 /** Lengths of lines, two bytes each, and their bytes, one behind the other. */
