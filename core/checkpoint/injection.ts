@@ -16,7 +16,7 @@ import { extendedFrame, extendedFrameBytes, ucontext, UCONTEXT_BYTES } from '../
 import { get, restartable, withRegisters } from '../program/registers.js'
 import { isSignalWith } from '../program/siginfo.js'
 import type { Gadgets } from './gadgets.js'
-import { isBeingStopped, stopOf, stopped } from './seize.js'
+import { isBeingStopped, stopOf, stopped } from './stop.js'
 
 export const ALL_SIGNALS = 0xffff_ffff_ffff_ffffn
 const FRAME_BYTES = 1024n

@@ -1,6 +1,6 @@
 /** The vDSO: a thread is not kept in the middle of it, where it may hold half of a clock reading. */
 import { native } from '../../native/index.js'
-import { stopped } from '../checkpoint/seize.js'
+import { stopped } from '../checkpoint/stop.js'
 import { CheckpointError } from '../errors.js'
 import type { MappingLine } from '../proc/maps.js'
 import { get } from '../program/registers.js'
