@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { aroundEach, it } from 'vitest'
 import { defineFixture, test } from 'vitest-thaw'
@@ -15,5 +15,5 @@ aroundEach(async (runTest) => runTest(), 500)
 test.withSnapshot(slow)('is given up before it has its copy', () => {})
 
 it('goes on beside it', { timeout: 60_000 }, async () => {
-  await sleep(4000)
+  while (!existsSync('looked')) await sleep(10)
 })
