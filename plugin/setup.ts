@@ -18,11 +18,7 @@ if (inject('vitest-thaw')?.hooksAtOnce) aroundEach((run) => run(), LONGEST_MS)
 let afterFixtures: (task: RunnerTestCase) => void = () => {}
 beforeEach(({ task }) => afterFixtures(task), LONGEST_MS)
 // Not imported above: setup files are loaded side by side, and the user's must not get ahead with a hook of theirs.
-const [{ addWithSnapshot }, { endFailedAttempt, expectHook }, { closeLine }] = await Promise.all([
-  import('./worker/with-snapshot.js'),
-  import('./worker/attempt.js'),
-  import('./worker/line.js'),
-])
+const { addWithSnapshot, closeLine, endFailedAttempt, expectHook } = await import('./worker/index.js')
 afterFixtures = endFailedAttempt
 expectHook()
 if (inject('vitest-thaw')?.globalsPerFile) afterAll(closeLine)
