@@ -18,6 +18,7 @@ import {
 } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { ImageError } from '../errors.js'
+import { mountsOf } from '../proc/mounts.js'
 
 /** Where files go until `commit`. */
 export class ImageFolder {
@@ -130,7 +131,7 @@ const exists = (path: string): boolean => lstatSync(path, { throwIfNoEntry: fals
 function fillInPlace(path: string): boolean {
   if (!exists(path)) return false
   const [folder, parent] = [lstatSync(path), lstatSync(dirname(path))]
-  if (folder.dev !== parent.dev) return true
+  if (folder.dev !== parent.dev || isMountPoint(path)) return true
   if ((parent.mode & S_ISVTX) !== 0 && ![folder.uid, parent.uid].includes(process.geteuid?.() ?? 0)) return true
   try {
     accessSync(dirname(path), constants.W_OK)
@@ -139,6 +140,9 @@ function fillInPlace(path: string): boolean {
     return true
   }
 }
+
+/** Also of a folder of the same file system (mount --bind). */
+const isMountPoint = (path: string): boolean => mountsOf(process.pid).some(({ point }) => point === path)
 
 function syncFolder(path: string): void {
   const fd = openSync(path, 'r')

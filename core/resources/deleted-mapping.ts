@@ -16,6 +16,7 @@ import { firstOf, makeDeleted, readDeleted, sealDeleted } from './deleted-file.j
 import type { Emitter, SeenDescription, SeenProcess, SeenTree } from './description.js'
 import { reopen } from './emission.js'
 import { identifyBeside, sameDevice, statusIfThere } from './file-identity.js'
+import { emitKept } from './kept-content.js'
 import { listingTells } from './inotify/likely-paths.js'
 import { emitPrivateMemfd, mappedMemfd, memfdName } from './memfd.js'
 import { readMapped } from './mapped-only.js'
@@ -154,7 +155,7 @@ function copyFile(source: string, pageFd: number, offset: bigint, sizeBytes: big
 export function emitDeletedFile(program: Program, { path, sizeBytes, contentOffset }: FileIdentity, pageFile: Cell): Cell {
   const name = memfdName(path)
   const fd = name === undefined ? emitNamelessFile(program, path, false) : emitPrivateMemfd(program, name)
-  if (sizeBytes > 0n) program.call('sendfile', [fd, pageFile, program.bundle.words(contentOffset), sizeBytes], { equal: sizeBytes })
+  emitKept(program, fd, pageFile, contentOffset, sizeBytes)
   return fd
 }
 

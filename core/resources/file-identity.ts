@@ -9,8 +9,8 @@ import type { FileIdentity } from '../image/model.js'
 import { readFdInfo } from '../proc/fdinfo.js'
 import type { MappingLine } from '../proc/maps.js'
 import type { SeenProcess } from './description.js'
-import { mountsOf, packed } from './inotify/file-handle.js'
-import type { Mount } from './inotify/file-handle.js'
+import { mountsOf, packed } from '../proc/mounts.js'
+import type { Mount } from '../proc/mounts.js'
 import { O_CLOEXEC, O_PATH } from './open-flags.js'
 
 /**

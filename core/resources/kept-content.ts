@@ -1,6 +1,8 @@
 /** Contents of files that only the tree has any more: kept in the page file, behind the pages. */
 import { closeSync } from 'node:fs'
 import { native } from '../../native/index.js'
+import type { Cell } from '../program/bundle.js'
+import type { Program } from '../program/program.js'
 import { O_CLOEXEC, O_RDONLY } from './open-flags.js'
 
 export interface KeptContent {
@@ -18,6 +20,17 @@ export interface KeptContent {
 export interface PlacedContent {
   readonly at: bigint
   readonly content: KeptContent
+}
+
+/** What one sendfile carries at most is just below 2 GiB. */
+const MOST_AT_ONCE = 1n << 30n
+
+/** Writes it to a descriptor, from where that stands. @param at its place in the page file */
+export function emitKept(program: Program, fd: Cell, pageFile: Cell, at: bigint, sizeBytes: bigint): void {
+  for (let done = 0n; done < sizeBytes; done += MOST_AT_ONCE) {
+    const length = sizeBytes - done < MOST_AT_ONCE ? sizeBytes - done : MOST_AT_ONCE
+    program.call('sendfile', [fd, pageFile, program.bundle.words(at + done), length], { equal: length })
+  }
 }
 
 /** Copies everything to the page file from `end` on. */

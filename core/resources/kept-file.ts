@@ -4,6 +4,7 @@ import { native } from '../../native/index.js'
 import type { Cell } from '../program/bundle.js'
 import type { Emitter, SeenTree } from './description.js'
 import { extentsOf } from './file-extents.js'
+import { emitKept } from './kept-content.js'
 import { O_RDONLY } from './open-flags.js'
 
 export interface KeptFile {
@@ -26,20 +27,17 @@ export interface FileExtent {
 }
 
 const SEEK_SET = 0
-/** What one sendfile carries at most is just below 2 GiB. */
-const EXTENT_BYTES = 1n << 30n
 
 /** Of a tree that stands still. @param source a path that leads to the file as long as it does */
 export function keepExtents(source: string, fileBytes: bigint, tree: SeenTree): FileExtent[] {
   const extents: FileExtent[] = []
   const fd = native.open(source, O_RDONLY)
   try {
-    for (const { offset, sizeBytes } of extentsOf(fd, 0n, fileBytes))
-      for (let at = offset, end = offset + sizeBytes; at < end; at += EXTENT_BYTES) {
-        const extent: FileExtent = { offset: at, sizeBytes: end - at < EXTENT_BYTES ? end - at : EXTENT_BYTES, keptAt: 0n }
-        tree.keepContent({ source, ...extent, kept: (place) => (extent.keptAt = place) })
-        extents.push(extent)
-      }
+    for (const { offset, sizeBytes } of extentsOf(fd, 0n, fileBytes)) {
+      const extent: FileExtent = { offset, sizeBytes, keptAt: 0n }
+      tree.keepContent({ source, ...extent, kept: (place) => (extent.keptAt = place) })
+      extents.push(extent)
+    }
   } finally {
     closeSync(fd)
   }
@@ -63,7 +61,7 @@ export function verifyExtents(
 export function emitContent({ program, pageFile }: Emitter, fd: Cell, { extents, sizeBytes: fileBytes }: KeptFile): void {
   for (const { offset, sizeBytes, keptAt } of extents) {
     program.call('lseek', [fd, offset, SEEK_SET])
-    program.call('sendfile', [fd, pageFile, program.bundle.words(keptAt), sizeBytes], { equal: sizeBytes })
+    emitKept(program, fd, pageFile, keptAt, sizeBytes)
   }
   program.call('lseek', [fd, 0, SEEK_SET])
   program.call('ftruncate', [fd, fileBytes])

@@ -132,16 +132,16 @@ describe('to dump to: refused, and the process goes on', () => {
     expect(await thaw(['verify', folder.file('sticky/images')])).toMatchObject({ status: 0 })
   })
 
-  test.skipIf(ordinary.length === 0)('an empty mount point is good', async () => {
+  test.skipIf(ordinary.length === 0).each(['-t tmpfs none', '--bind .'])('an empty mount point is good: %s', async (mount) => {
     using folder = new Folder()
     await using counter = await Counter.start(folder)
-    mkdirSync(folder.file('point'))
+    for (const name of ['point', 'other']) mkdirSync(folder.file(name))
     const wrapper = [
       'unshare',
       '--mount',
       'sh',
       '-c',
-      `mount -t tmpfs none '${folder.file('point')}' && "$@" && "$1" "$2" verify '${folder.file('point')}'`,
+      `cd '${folder.file('other')}' && mount ${mount} '${folder.file('point')}' && "$@" && "$1" "$2" verify '${folder.file('point')}'`,
       'sh',
     ]
     expect(await thaw(['dump', String(counter.pid), '--images', folder.file('point'), '--leave-running'], { wrapper })).toMatchObject({

@@ -1,7 +1,7 @@
 /** Everything on a file system, as far as there is time: for what stands in no folder that the program has anything to do with. */
 import { join } from 'node:path'
 import type { SeenProcess } from '../description.js'
-import type { Mount } from './file-handle.js'
+import type { Mount } from '../../proc/mounts.js'
 import { entriesOf } from './likely-paths.js'
 
 const MOST_ENTRIES = 200_000
