@@ -43,7 +43,8 @@ export function takeEvents(seen: SeenDescription, watches: readonly GivenWatch[]
     stdio: ['pipe', 'pipe', 'pipe', seen.duplicate()],
     // Of a session of its own, so that what ends ours does not end it.
     detached: true,
-    env: {},
+    // What ours was told to load, or to wait for, is not for this one.
+    env: { ...process.env, NODE_OPTIONS: '' },
     encoding: 'utf8',
     maxBuffer: MOST_BYTES,
   }
