@@ -51,10 +51,9 @@ export function verifyFileSystem({ workingDirectory, root }: FileSystemModel, re
   require(root.startsWith('/'), `cannot have the root folder '${root}'`)
 }
 
-/** Paths start at the root of the mount namespace, so the root folder is changed last. */
 export function emitFileSystem(
   program: Program,
-  { fileSystem: { workingDirectory, removed, root, umask }, descriptors }: ProcessModel,
+  { fileSystem: { workingDirectory, removed, umask }, descriptors }: ProcessModel,
   descriptions: readonly DescriptionModel[],
 ): void {
   program.for('working directory', () => {
@@ -62,5 +61,9 @@ export function emitFileSystem(
     else emitChangeToRemoved(program, workingDirectory, removed, descriptors, descriptions)
   })
   program.for('umask', () => program.call('umask', [umask], 'any'))
+}
+
+/** When all else is done that takes a path: paths start at the root of the mount namespace, and a root folder may be without a /proc. */
+export function emitRoot(program: Program, { fileSystem: { root } }: ProcessModel): void {
   if (root !== '/') program.for('root folder', () => program.call('chroot', [program.bundle.string(root)]))
 }

@@ -12,7 +12,7 @@ import type { ProcessModel, ThreadModel } from '../image/model.js'
 import type { Program } from '../program/program.js'
 import { makeSharedDeleted } from '../resources/deleted-mapping.js'
 import { emitAllSeals } from '../resources/deleted-file.js'
-import { emitFileSystem } from '../resources/file-system.js'
+import { emitFileSystem, emitRoot } from '../resources/file-system.js'
 import { emitIntervalTimers } from '../resources/interval-timers.js'
 import { emitAwaitStops, emitQuietStops, emitStop } from '../resources/job-control.js'
 import { emitLimits } from '../resources/limits.js'
@@ -119,7 +119,6 @@ export class Processes {
     this.#groups.emit(program, member)
     this.#descriptors.place(program, index)
     emitOwnMemory(program, this.#planning, process, this.#descriptors.emitter(program, index))
-    // Through /proc, which a root folder of its own may be without.
     emitProcessSettings(program, process, this.#planning.options.own.oomScoreAdjustment)
     emitFileSystem(program, process, this.#planning.image.descriptions)
     this.#emitEnds(program, member)
@@ -165,6 +164,7 @@ export class Processes {
     this.#emitLate(program, index, process)
     emitFutureLocks(program, process)
     emitLimits(program, process.limits)
+    emitRoot(program, process)
     emitLeader(program, this.#planning, leader)
     emitDumpable(program, process)
     if (hasLifelines(this.#planning)) emitLifeline(program, this.#planning, process.parentPid)
